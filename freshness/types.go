@@ -1,0 +1,240 @@
+package freshness
+
+import "github.com/freshet-io/freshet/event"
+
+// At is where an event's record lies, with the topic as an index into its workflow's Topics: rows hold many of them.
+type At struct {
+	Offset    int64
+	Partition int32
+	Topic     uint16
+}
+
+// UseKind tells the two judged uses of a decision apart.
+type UseKind uint8
+
+const (
+	Proposed UseKind = iota // decision.proposed
+	Executed                // action.executed
+)
+
+// Workflow is all that is known of one workflow: what its judgement and its amendments need, and where every event lies. Its exported
+// fields are its row: state encodes them, JSON round trips them.
+type Workflow struct {
+	ID     string
+	Type   TypeClaim
+	Items  []Holding // sorted by kind, key
+	Uses   []Use     // sorted by time, decision id, kind
+	Steps  []Step    // control and tool events the hold intervals are made of, sorted by time, id
+	Lines  []Line    // the timeline: one for each distinct event, sorted by time, identity
+	Topics []string  // names At.Topic is an index of
+
+	First, Last event.Time // event times seen
+	Cut         Cut        // what limits have dropped
+}
+
+// TypeClaim is the workflow_type claim that holds: of the events that carry one, the earliest by time, then id.
+type TypeClaim struct {
+	Name   string
+	Time   event.Time
+	ID     string
+	Source string
+}
+
+// Holding is what a workflow loaded and dropped of one context item.
+type Holding struct {
+	Kind, Key string
+	Loads     []Load // sorted by time, then so that ties are decided by the resolved seq at judgement: id, as_of
+	Drops     []Drop // sorted by time, id
+}
+
+// Load is one REF of a context.loaded or tool.result.
+type Load struct {
+	Time event.Time
+	ID   string // of the event
+	Ref  LoadRef
+	At   At
+}
+
+// LoadRef is a REF without the item it names.
+type LoadRef struct {
+	Version, Digest string
+	Seq             int64
+	AsOf            event.Time
+	HasSeq, HasAsOf bool
+}
+
+// Drop is one item of a context.dropped.
+type Drop struct {
+	Time event.Time
+	ID   string
+}
+
+// Step is one event of those that the hold intervals are made of.
+type Step struct {
+	Time   event.Time
+	ID     string
+	Type   event.Type
+	CallID string
+}
+
+// Line is one event in the timeline.
+type Line struct {
+	Time   event.Time
+	Ident  uint64 // hash of source and id
+	Digest uint32 // hash of the whole content
+	Type   event.Type
+	At     At
+}
+
+// Use is one judged use of context: the decision event that holds for its decision id and kind, and what was last said of it.
+type Use struct {
+	Kind        UseKind
+	DecisionID  string
+	Time        event.Time
+	ID, Source  string
+	Data        string // as received: the last tie-break
+	Class       string
+	HasClass    bool
+	BasedOn     []event.Ref // cloned
+	HasBasedOn  bool
+	Traffic     event.TrafficClass
+	CheckID     string
+	TraceParent string
+	At          At
+
+	Said Said
+}
+
+// Said is what the last revision of a use's verdict said.
+type Said struct {
+	Revision                  int32  // 0: not final yet
+	Digest                    uint64 // of the golden line's fields and check
+	Contract                  uint64 // first 8 bytes of the contract's hash
+	Verdict                   VerdictKind
+	JudgedAt, CompleteThrough event.Time
+	Unsettled                 bool // an item of it could not be resolved, or is of an unknown version or source: any change of that item may change it
+}
+
+// Cut says what limits have left out of a workflow. Times are the latest that was left out; zero counts mean nothing was.
+type Cut struct {
+	Loads, Uses, Steps, Lines, Items int64 // how many
+	LoadsThrough, StepsThrough       event.Time
+}
+
+// Limits bound a workflow's row. They are counts: what is left out depends on event times and seqs only.
+type Limits struct {
+	Items, LoadsPerItem, Uses, Steps, Lines int
+}
+
+// Touched says which uses an event may have changed.
+type Touched struct {
+	Any      bool       // false: a repetition, or nothing that a verdict rests on
+	From, To event.Time // uses with From ≤ t ≤ To; based_on uses are meant from From on, whatever To says
+	New      bool       // false: every fact of the event was there already
+	Conflict bool       // an event with the same source and id but other content is there
+}
+
+// VerdictKind is fresh, stale or unknown. Unknown is the zero value: what is not said is not fresh.
+type VerdictKind uint8
+
+const (
+	IsUnknown VerdictKind = iota
+	IsFresh
+	IsStale
+)
+
+// Reason says why an item or a use has its verdict. Reasons are a set, said in this order.
+type Reason uint16
+
+const (
+	Staleness Reason = 1 << iota
+	Versions
+	Age
+	RetractedVersion
+	NoVersion
+	UnknownSource
+	UnknownVersion
+	NoAsOf
+	SourceSilent
+	HistoryTruncated
+	NoContract
+	NotLoaded
+	NoContext
+)
+
+// Cause says whose seconds a staleness or age is made of.
+type Cause uint8
+
+const (
+	NoCause Cause = iota
+	SourceLate
+	ConsumerLag
+	ServingStale
+	HoldApproval
+	HoldTool
+	HoldRetry
+	HoldWaiting
+	HoldOther
+	SilentSource
+)
+
+// Share is a part of an item's staleness or age.
+type Share struct {
+	Cause Cause
+	For   Duration
+	Owner string
+}
+
+// Verdict is the judgement of one use (or of a workflow's current items at an instant). It is reused from one judgement to the next.
+type Verdict struct {
+	Kind                            VerdictKind
+	Reasons                         Reason // set
+	WorkflowType                    string // "" when not known
+	Class                           string
+	HasClass                        bool
+	Staleness, Age                  Duration
+	Behind                          int64
+	HasStaleness, HasAge, HasBehind bool
+	Cause                           Cause
+	Owner                           string        // of Cause
+	Items                           []ItemVerdict // judged items, sorted by kind, key, seq
+	Contract                        *Contract
+	Silent                          bool // some item's verdict rests on max_silence
+}
+
+// ItemVerdict is the judgement of one used item.
+type ItemVerdict struct {
+	Kind, Key                               string
+	Verdict                                 VerdictKind
+	Reasons                                 Reason
+	Seq                                     int64
+	Staleness, Age                          Duration
+	Behind                                  int64
+	HasSeq, HasStaleness, HasAge, HasBehind bool    // HasStaleness and HasBehind are false when the REF cannot be resolved
+	Causes                                  []Share // only where the use is stale
+
+	// Evidence, not judged by.
+	Version      string
+	AsOf         event.Time
+	HasAsOf      bool
+	LoadedAt     event.Time
+	LoadAt       At
+	HasLoad      bool
+	Current      *Version // the greatest seq in force before the instant, nil if none
+	SupersededAt event.Time
+	Superseded   bool
+}
+
+// Version is one version of a context item. It is read-only once it is in an Item.
+type Version struct {
+	Seq           int64
+	Name          string     // the version string
+	Effective     event.Time // e(n)
+	Published     event.Time // p(n)
+	Time          event.Time // event time of its update
+	ID, Source    string
+	Data          string // as received: the last tie-break; not kept in views
+	Owner, Digest string
+	Change        event.Change
+	At            Position
+}

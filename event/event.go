@@ -88,7 +88,9 @@ type Event struct {
 	TypeName            string // the type attribute as received
 	WorkflowType        string // the workflowtype attribute, else data.workflow_type
 	TraceParent         string
-	Data                string // the data as received: JSON, or "" when there is none
+	Data                string // the data as received: JSON, or "" when there is none (JSON null is none)
+	DataContentType     string // what the data was declared to be; application/json when nothing was declared and there is data
+	Opaque              string // data that is not JSON, byte for byte: only events of a type Freshet does not know can carry it
 
 	DecisionID, Class, Action, Actor, CheckID string
 	CallID, ToolName, Step, Why, Status       string // Why: data.reason of control events

@@ -27,9 +27,24 @@ type Workflow struct {
 	Steps  []Step    // control and tool events the hold intervals are made of, sorted by time, id
 	Lines  []Line    // the timeline: one for each distinct event, sorted by time, identity
 	Topics []string  // names At.Topic is an index of
+	Rivals []Use     // decision events that lost to one of Uses, sorted like them: a limit that drops the winner must not make another one win by order of arrival
 
-	First, Last event.Time // event times seen
+	First, Last event.Time // event times seen, valid if Lines is not empty
+	Begun       Mark       // the first task.started
+	Over        Mark       // the first task.completed, failed or cancelled
 	Cut         Cut        // what limits have dropped
+
+	marks    map[uint64]int32   // how many Lines have an identity; built when there are many
+	decided  map[useKey]useTime // where in Uses a decision's uses are; built when there are many
+	timeline holds              // the hold intervals, as far as Steps have been read
+}
+
+// Mark is an event that began or ended a workflow.
+type Mark struct {
+	Time event.Time
+	ID   string
+	Type event.Type
+	Set  bool
 }
 
 // TypeClaim is the workflow_type claim that holds: of the events that carry one, the earliest by time, then id.
@@ -45,6 +60,9 @@ type Holding struct {
 	Kind, Key string
 	Loads     []Load // sorted by time, then so that ties are decided by the resolved seq at judgement: id, as_of
 	Drops     []Drop // sorted by time, id
+
+	Through event.Time // event time of the latest load or drop that LoadsPerItem has left out, valid if Cut
+	Cut     bool
 }
 
 // Load is one REF of a context.loaded or tool.result.
@@ -115,23 +133,37 @@ type Said struct {
 	Unsettled                 bool // an item of it could not be resolved, or is of an unknown version or source: any change of that item may change it
 }
 
-// Cut says what limits have left out of a workflow. Times are the latest that was left out; zero counts mean nothing was.
+// Cut says what limits have left out of a workflow. Zero counts mean that nothing was; else they are at least what was left out, and the
+// rest says where: nothing up to there is kept, so that what is left out depends on event times alone, not on the order of arrival.
 type Cut struct {
-	Loads, Uses, Steps, Lines, Items int64 // how many
-	LoadsThrough, StepsThrough       event.Time
+	Loads, Uses, Steps, Lines, Items int64 // how many; what comes again after it was left out counts again
+
+	LoadsThrough event.Time // valid if Items: loads and drops up to here are left out, whatever their item
+	StepsThrough event.Time // valid if Steps
+	UsesThrough  event.Time // valid if Uses
 }
 
 // Limits bound a workflow's row. They are counts: what is left out depends on event times and seqs only.
 type Limits struct {
 	Items, LoadsPerItem, Uses, Steps, Lines int
+
+	// Intern, if set, returns a copy of a string that many events share (kinds, keys, versions, types); see Interner.
+	Intern func(string) string
 }
 
-// Touched says which uses an event may have changed.
+// Touched says which uses an event may have changed. Workflow.Affected goes through them.
 type Touched struct {
 	Any      bool       // false: a repetition, or nothing that a verdict rests on
 	From, To event.Time // uses with From ≤ t ≤ To; based_on uses are meant from From on, whatever To says
 	New      bool       // false: every fact of the event was there already
 	Conflict bool       // an event with the same source and id but other content is there
+
+	OnlyStale bool   // only causes can have changed: what is not stale keeps its verdict
+	Decision  string // if set, of the uses in the range only those of this decision are meant
+	Cut       bool   // a limit has left something out: uses with CutFrom ≤ t ≤ CutTo are meant too
+	CutFrom   event.Time
+	CutTo     event.Time
+	Orphans   []string // decisions of which a limit has left the proposal out: their execution is meant too
 }
 
 // VerdictKind is fresh, stale or unknown. Unknown is the zero value: what is not said is not fresh.
@@ -200,6 +232,10 @@ type Verdict struct {
 	Items                           []ItemVerdict // judged items, sorted by kind, key, seq
 	Contract                        *Contract
 	Silent                          bool // some item's verdict rests on max_silence
+
+	unsettled bool
+	plan      plan
+	scratch   *Verdict // for deadlines
 }
 
 // ItemVerdict is the judgement of one used item.
@@ -220,9 +256,13 @@ type ItemVerdict struct {
 	LoadedAt     event.Time
 	LoadAt       At
 	HasLoad      bool
-	Current      *Version // the greatest seq in force before the instant, nil if none
-	SupersededAt event.Time
+	Current      *Version   // the greatest seq in force before the instant, nil if none
+	SupersededAt event.Time // when the version that came after it first came into force, valid if Superseded: not after the instant
 	Superseded   bool
+
+	star   *Version   // the version that superseded it
+	loaded event.Time // l
+	silent bool       // its source is
 }
 
 // Version is one version of a context item. It is read-only once it is in an Item.
@@ -237,4 +277,5 @@ type Version struct {
 	Owner, Digest string
 	Change        event.Change
 	At            Position
+	Chunk         uint32 // arrival number / ChunkSize
 }

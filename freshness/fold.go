@@ -1,0 +1,532 @@
+package freshness
+
+import (
+	"slices"
+	"sort"
+	"strings"
+
+	"github.com/freshet-io/freshet/event"
+)
+
+// DefaultLimits are limits that no workflow of the golden sets comes near.
+func DefaultLimits() Limits {
+	return Limits{Items: 4096, LoadsPerItem: 1024, Uses: 4096, Steps: 8192, Lines: 16384}
+}
+
+func (lim *Limits) intern(s string) string {
+	if lim.Intern != nil {
+		return lim.Intern(s)
+	}
+	return strings.Clone(s)
+}
+
+// Fold adds an event of the workflow and says which uses it may have changed. It is a set union: repeating an event changes nothing, nor
+// does the order in which events come. It keeps no string of the event.
+func (w *Workflow) Fold(e *event.Event, at Position, lim *Limits) Touched {
+	pos := At{Offset: at.Offset, Partition: at.Partition, Topic: w.topic(at.Topic)}
+	f := folding{w: w, e: e, at: pos, lim: lim}
+	f.t.From, f.t.To = forever, beginning
+	line := Line{Time: e.Time, Ident: Identity(e.Source, e.ID), Digest: content(e), Type: e.Type, At: pos}
+	isNew, repeated := w.addLine(line, lim, &f.t)
+	if repeated {
+		return Touched{}
+	}
+	f.t.New = isNew
+	f.claim()
+	switch e.Type {
+	case event.TaskStarted:
+		begin(&w.Begun, e)
+	case event.TaskCompleted, event.TaskFailed, event.TaskCancelled:
+		begin(&w.Over, e)
+		f.step()
+	case event.TaskWaiting, event.TaskResumed, event.ApprovalRequested, event.ApprovalGranted, event.ApprovalDenied,
+		event.ToolRetryScheduled, event.ToolCalled:
+		f.step()
+	case event.ToolResult:
+		f.step()
+		f.loads()
+	case event.ContextLoaded:
+		f.loads()
+	case event.ContextDropped:
+		f.drops()
+	case event.DecisionProposed:
+		f.use(Proposed)
+	case event.ActionExecuted:
+		f.use(Executed)
+	}
+	return f.t
+}
+
+// folding is one event on its way into a workflow.
+type folding struct {
+	w   *Workflow
+	e   *event.Event
+	at  At
+	lim *Limits
+	id  string // copy of the event's id
+	t   Touched
+}
+
+// touch widens what the event touches.
+func (t *Touched) touch(from, to event.Time, onlyStale bool) {
+	if from > to {
+		return
+	}
+	t.OnlyStale = onlyStale && (t.OnlyStale || !t.Any)
+	t.Any = true
+	t.From, t.To = min(t.From, from), max(t.To, to)
+}
+
+// cut widens what a limit touches.
+func (t *Touched) cut(from, to event.Time) {
+	if !t.Cut {
+		t.Any, t.Cut, t.CutFrom, t.CutTo = true, true, from, to
+		return
+	}
+	t.CutFrom, t.CutTo = min(t.CutFrom, from), max(t.CutTo, to)
+}
+
+// addLine puts a line into the timeline. The event is repeated if its line is there; it is neither new nor repeated if the timeline no
+// longer reaches back to it.
+func (w *Workflow) addLine(l Line, lim *Limits, t *Touched) (isNew, repeated bool) {
+	if w.Lines == nil {
+		w.Lines = make([]Line, 0, 12)
+		w.First, w.Last = l.Time, l.Time
+	}
+	lines, i, added := add(w.Lines, l, compareLines)
+	w.Lines = lines
+	if !added {
+		return false, true
+	}
+	w.First, w.Last = min(w.First, l.Time), max(w.Last, l.Time)
+	t.Conflict = w.mark(l.Ident, i)
+	if len(w.Lines) <= lim.Lines {
+		return true, false
+	}
+	rest, gone := behead(w.Lines)
+	w.Lines = rest
+	w.Cut.Lines++
+	w.unmark(gone.Ident)
+	return gone != l, false
+}
+
+// mark notes the identity of line i and says whether another line has it.
+func (w *Workflow) mark(ident uint64, i int) bool {
+	if len(w.Lines) <= 2*few {
+		for j := range w.Lines {
+			if j != i && w.Lines[j].Ident == ident {
+				return true
+			}
+		}
+		return false
+	}
+	if w.marks == nil {
+		w.marks = make(map[uint64]int32, 2*len(w.Lines))
+		for j := range w.Lines {
+			w.marks[w.Lines[j].Ident]++
+		}
+	} else {
+		w.marks[ident]++
+	}
+	return w.marks[ident] > 1
+}
+
+func (w *Workflow) unmark(ident uint64) {
+	if w.marks == nil {
+		return
+	}
+	if w.marks[ident]--; w.marks[ident] <= 0 {
+		delete(w.marks, ident)
+	}
+}
+
+func begin(m *Mark, e *event.Event) {
+	if m.Set && (m.Time < e.Time || m.Time == e.Time && (m.ID < e.ID || m.ID == e.ID && m.Type <= e.Type)) {
+		return
+	}
+	*m = Mark{Time: e.Time, ID: strings.Clone(e.ID), Type: e.Type, Set: true}
+}
+
+// claim lets the event's workflow_type hold if it is the earliest.
+func (f *folding) claim() {
+	name := f.e.WorkflowType
+	if name == "" {
+		return
+	}
+	c := &f.w.Type
+	if c.Name != "" && !f.claimsBefore(c) {
+		return
+	}
+	if c.Name != name {
+		f.t.touch(beginning, forever, false)
+		c.Name = f.lim.intern(name)
+	}
+	c.Time, c.ID, c.Source = f.e.Time, f.keepID(), f.lim.intern(f.e.Source)
+}
+
+func (f *folding) claimsBefore(c *TypeClaim) bool {
+	e := f.e
+	if e.Time != c.Time {
+		return e.Time < c.Time
+	}
+	if e.ID != c.ID {
+		return e.ID < c.ID
+	}
+	if e.Source != c.Source {
+		return e.Source < c.Source
+	}
+	return e.WorkflowType < c.Name
+}
+
+// keepID returns a copy of the event's id, the same one every time.
+func (f *folding) keepID() string {
+	if f.id == "" {
+		f.id = strings.Clone(f.e.ID)
+	}
+	return f.id
+}
+
+func (f *folding) step() {
+	w := f.w
+	s := Step{Time: f.e.Time, Type: f.e.Type}
+	switch f.e.Type {
+	case event.ToolCalled, event.ToolResult, event.ToolRetryScheduled:
+		s.CallID = f.lim.intern(f.e.CallID)
+	}
+	s.ID = f.keepID()
+	if w.Steps == nil {
+		w.Steps = make([]Step, 0, 6)
+	}
+	steps, i, added := add(w.Steps, s, compareSteps)
+	w.Steps = steps
+	if !added {
+		return
+	}
+	f.t.New = true
+	w.timeline.forget(i)
+	f.t.touch(s.Time, forever, true)
+	if len(w.Steps) > f.lim.Steps {
+		w.cutSteps(f.lim, &f.t)
+	}
+}
+
+// cutSteps leaves the earliest steps out beyond the limit. Their seconds become hold_other; no verdict rests on them.
+func (w *Workflow) cutSteps(lim *Limits, t *Touched) {
+	for len(w.Steps) > lim.Steps {
+		rest, gone := behead(w.Steps)
+		w.Steps = rest
+		w.Cut.Steps++
+		if w.Cut.Steps == 1 || gone.Time > w.Cut.StepsThrough {
+			w.Cut.StepsThrough = gone.Time
+		}
+		t.touch(gone.Time, forever, true)
+	}
+	w.timeline = holds{}
+}
+
+func (f *folding) loads() {
+	refs := f.e.Refs
+	if len(refs) == 0 {
+		return
+	}
+	slab := make([]Load, 0, len(refs))
+	if f.w.Items == nil {
+		f.w.Items = make([]Holding, 0, max(4, len(refs)))
+	}
+	for i := range refs {
+		r := &refs[i]
+		l := Load{Time: f.e.Time, ID: f.keepID(), At: f.at, Ref: LoadRef{Seq: r.Seq, AsOf: r.AsOf, HasSeq: r.HasSeq, HasAsOf: r.HasAsOf}}
+		l.Ref.Version, l.Ref.Digest = f.lim.intern(r.Version), f.lim.intern(r.Digest)
+		h := f.w.hold(r.Kind, r.Key, l.Time, f.lim)
+		if h == nil {
+			f.w.Cut.Loads++
+			continue
+		}
+		if h.Loads == nil {
+			slab = append(slab, l)
+			h.Loads = slab[len(slab)-1 : len(slab) : len(slab)]
+			f.loaded(h, 0)
+			continue
+		}
+		loads, at, added := add(h.Loads, l, compareLoads)
+		h.Loads = loads
+		if added {
+			f.loaded(h, at)
+		}
+	}
+	f.w.cutItems(f.lim, &f.t)
+}
+
+// hold returns the holding of an item, made if need be; nil if what happened at t is left out.
+func (w *Workflow) hold(kind, key string, t event.Time, lim *Limits) *Holding {
+	if w.Cut.Items > 0 && t <= w.Cut.LoadsThrough {
+		return nil
+	}
+	i, ok := w.findHolding(kind, key)
+	if !ok {
+		w.Items = slices.Insert(w.Items, i, Holding{Kind: lim.intern(kind), Key: lim.intern(key)})
+	}
+	return &w.Items[i]
+}
+
+// loaded takes note of load i, which is new.
+func (f *folding) loaded(h *Holding, i int) {
+	f.t.New = true
+	l := h.Loads[i].Time
+	f.t.touch(l, h.nextLoad(l), false)
+	for len(h.Loads) > f.lim.LoadsPerItem {
+		var gone Load
+		h.Loads, gone = behead(h.Loads)
+		f.w.Cut.Loads++
+		h.leaveOut(gone.Time, &f.t)
+	}
+}
+
+// nextLoad returns the last instant before the next load of an item that is later than t.
+func (h *Holding) nextLoad(t event.Time) event.Time {
+	if i := h.loadsUpTo(t); i < len(h.Loads) {
+		return h.Loads[i].Time - 1
+	}
+	return forever
+}
+
+// loadsUpTo returns how many loads are not later than t.
+func (h *Holding) loadsUpTo(t event.Time) int {
+	n := len(h.Loads)
+	if n == 0 || h.Loads[n-1].Time <= t {
+		return n
+	}
+	return sort.Search(n, func(i int) bool { return h.Loads[i].Time > t })
+}
+
+// dropsUpTo returns how many drops are not later than t.
+func (h *Holding) dropsUpTo(t event.Time) int {
+	n := len(h.Drops)
+	if n == 0 || h.Drops[n-1].Time <= t {
+		return n
+	}
+	return sort.Search(n, func(i int) bool { return h.Drops[i].Time > t })
+}
+
+// leaveOut takes note that a load or drop at t has been left out.
+func (h *Holding) leaveOut(t event.Time, touched *Touched) {
+	from := t
+	if !h.Cut {
+		from = beginning
+	}
+	if !h.Cut || t > h.Through {
+		h.Through = t
+	}
+	h.Cut = true
+	touched.cut(from, h.nextLoad(h.Through))
+}
+
+func (f *folding) drops() {
+	for i := range f.e.Refs {
+		r := &f.e.Refs[i]
+		h := f.w.hold(r.Kind, r.Key, f.e.Time, f.lim)
+		if h == nil {
+			f.w.Cut.Loads++
+			continue
+		}
+		drops, _, added := add(h.Drops, Drop{Time: f.e.Time, ID: f.keepID()}, compareDrops)
+		h.Drops = drops
+		if !added {
+			continue
+		}
+		f.t.New = true
+		f.t.touch(f.e.Time, h.nextLoad(f.e.Time), false)
+		for len(h.Drops) > f.lim.LoadsPerItem {
+			var gone Drop
+			h.Drops, gone = behead(h.Drops)
+			f.w.Cut.Loads++
+			h.leaveOut(gone.Time, &f.t)
+		}
+	}
+	f.w.cutItems(f.lim, &f.t)
+}
+
+// last returns the event time of the latest load or drop of an item.
+func (h *Holding) last() event.Time {
+	t := beginning
+	if n := len(h.Loads); n > 0 {
+		t = h.Loads[n-1].Time
+	}
+	if n := len(h.Drops); n > 0 {
+		t = max(t, h.Drops[n-1].Time)
+	}
+	return t
+}
+
+// cutItems raises the instant up to which loads and drops are left out until what is left is of as few items as the limit says. That
+// instant is a function of the set of events, so the order of arrival does not matter.
+func (w *Workflow) cutItems(lim *Limits, t *Touched) {
+	over := len(w.Items) - lim.Items
+	if over <= 0 {
+		return
+	}
+	ends := make([]event.Time, len(w.Items))
+	for i := range w.Items {
+		ends[i] = w.Items[i].last()
+	}
+	slices.Sort(ends)
+	w.cutLoads(ends[over-1], t)
+}
+
+// cutLoads leaves out all loads and drops up to an instant.
+func (w *Workflow) cutLoads(through event.Time, t *Touched) {
+	kept := w.Items[:0]
+	for _, h := range w.Items {
+		for len(h.Loads) > 0 && h.Loads[0].Time <= through {
+			h.Loads, _ = behead(h.Loads)
+			w.Cut.Loads++
+		}
+		for len(h.Drops) > 0 && h.Drops[0].Time <= through {
+			h.Drops, _ = behead(h.Drops)
+			w.Cut.Loads++
+		}
+		if h.Cut && h.Through <= through {
+			h.Cut, h.Through = false, 0
+		}
+		if len(h.Loads)+len(h.Drops) > 0 {
+			kept = append(kept, h)
+		} else {
+			w.Cut.Items++
+		}
+	}
+	clear(w.Items[len(kept):])
+	w.Items = kept
+	w.Cut.Items = max(w.Cut.Items, 1)
+	w.Cut.LoadsThrough = through
+	t.cut(beginning, forever)
+}
+
+func (f *folding) use(kind UseKind) {
+	e := f.e
+	u := Use{Kind: kind, DecisionID: e.DecisionID, Time: e.Time, ID: e.ID, Source: e.Source, Data: e.Data, At: f.at}
+	w := f.w
+	i, known := w.findUse(e.DecisionID, kind)
+	if known {
+		order := compareRivals(&u, &w.Uses[i])
+		if order == 0 {
+			return
+		}
+		if order > 0 {
+			rivals, _, added := add(w.Rivals, u, compareUses)
+			w.Rivals = rivals
+			if added {
+				f.t.New = true
+				f.fill(&w.Rivals[w.rivalPlace(&u)])
+			}
+			w.cutUses(f.lim, &f.t)
+			return
+		}
+		f.touchUse(&w.Uses[i])
+		u.Said = w.Uses[i].Said
+		w.dethrone(i)
+	}
+	f.fill(&u)
+	f.t.New = true
+	w.enthrone(u)
+	f.touchUse(&u)
+	w.cutUses(f.lim, &f.t)
+}
+
+// fill copies what the use keeps of the event.
+func (f *folding) fill(u *Use) {
+	e := f.e
+	size := len(e.DecisionID) + len(e.ID) + len(e.Source) + len(e.Data) + len(e.CheckID) + len(e.TraceParent)
+	for i := range e.Refs {
+		size += len(e.Refs[i].Version) + len(e.Refs[i].Digest)
+	}
+	k := keep(size)
+	u.DecisionID, u.ID, u.Source, u.Data = k.add(e.DecisionID), k.add(e.ID), k.add(e.Source), k.add(e.Data)
+	u.CheckID, u.TraceParent = k.add(e.CheckID), k.add(e.TraceParent)
+	u.Class, u.HasClass, u.Traffic, u.HasBasedOn = f.lim.intern(e.Class), e.HasClass, e.Traffic, e.HasBasedOn
+	if !e.HasBasedOn {
+		return
+	}
+	u.BasedOn = make([]event.Ref, len(e.Refs))
+	for i := range e.Refs {
+		r := e.Refs[i]
+		r.Kind, r.Key, r.Version, r.Digest = f.lim.intern(r.Kind), f.lim.intern(r.Key), k.add(r.Version), k.add(r.Digest)
+		u.BasedOn[i] = r
+	}
+}
+
+// touchUse touches a use and the one that inherits from it.
+func (f *folding) touchUse(u *Use) {
+	if !f.t.Any {
+		f.t.Decision = strings.Clone(u.DecisionID)
+	} else if f.t.Decision != u.DecisionID {
+		f.t.Decision = ""
+	}
+	f.t.touch(u.Time, u.Time, false)
+	if u.Kind == Proposed {
+		if i, ok := f.w.findUse(u.DecisionID, Executed); ok {
+			f.t.touch(f.w.Uses[i].Time, f.w.Uses[i].Time, false)
+		}
+	}
+}
+
+// enthrone makes a decision event the use of its decision.
+func (w *Workflow) enthrone(u Use) {
+	if w.Uses == nil {
+		w.Uses = make([]Use, 0, 2)
+	}
+	w.Uses = slices.Insert(w.Uses, w.usePlace(u.Time, u.DecisionID, u.Kind), u)
+	if w.decided != nil {
+		w.decided[useKey{u.DecisionID, u.Kind}] = u.Time
+	}
+}
+
+// dethrone makes a use a rival of the one that is to take its place.
+func (w *Workflow) dethrone(i int) {
+	u := w.Uses[i]
+	u.Said = Said{}
+	w.Rivals, _, _ = add(w.Rivals, u, compareUses)
+	w.Uses = slices.Delete(w.Uses, i, i+1)
+	delete(w.decided, useKey{u.DecisionID, u.Kind})
+}
+
+func (w *Workflow) rivalPlace(u *Use) int {
+	i, _ := slices.BinarySearchFunc(w.Rivals, u, func(r Use, u *Use) int { return compareUses(&r, u) })
+	return i
+}
+
+// cutUses leaves the earliest decision events out beyond the limit, those that hold and those that do not. Where one that held goes, the
+// smallest of its rivals holds.
+func (w *Workflow) cutUses(lim *Limits, t *Touched) {
+	for len(w.Uses)+len(w.Rivals) > lim.Uses {
+		w.Cut.Uses++
+		var gone Use
+		if len(w.Uses) == 0 || len(w.Rivals) > 0 && compareUses(&w.Rivals[0], &w.Uses[0]) < 0 {
+			w.Rivals, gone = behead(w.Rivals)
+		} else {
+			w.Uses, gone = behead(w.Uses)
+			delete(w.decided, useKey{gone.DecisionID, gone.Kind})
+			w.succeed(&gone, t)
+		}
+		if w.Cut.Uses == 1 || gone.Time > w.Cut.UsesThrough {
+			w.Cut.UsesThrough = gone.Time
+		}
+	}
+}
+
+// succeed lets the smallest rival of a use that is gone hold in its place.
+func (w *Workflow) succeed(gone *Use, t *Touched) {
+	for i := range w.Rivals {
+		if r := &w.Rivals[i]; r.Kind == gone.Kind && r.DecisionID == gone.DecisionID {
+			u := *r
+			u.Said = gone.Said
+			w.Rivals = slices.Delete(w.Rivals, i, i+1)
+			w.enthrone(u)
+			t.cut(u.Time, u.Time)
+			break
+		}
+	}
+	if gone.Kind == Proposed {
+		t.Any = true
+		t.Orphans = append(t.Orphans, gone.DecisionID)
+	}
+}

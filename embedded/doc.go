@@ -1,0 +1,2 @@
+// Package embedded runs a Kafka broker in this process, for a single machine, the demo and tests.
+package embedded

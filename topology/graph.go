@@ -1,0 +1,328 @@
+package topology
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/freshet-io/freshet/event"
+	"github.com/freshet-io/freshet/freshness"
+)
+
+// Names of Freshet's own topics and groups, without the prefix.
+const (
+	VerdictsTopic         = "freshet.verdicts"
+	DetectionsTopic       = "freshet.detections"
+	AlertsTopic           = "freshet.alerts"
+	BucketsTopic          = "freshet.slo-buckets"
+	ContractsTopic        = "freshet.contracts"
+	DeadLetterTopic       = "freshet.dead-letter"
+	RekeyedWorkflowsTopic = "freshet.rekeyed.workflows"
+	RekeyedSourcesTopic   = "freshet.rekeyed.sources"
+
+	SourcesGroup   = "freshet-sources"
+	WorkflowsGroup = "freshet-workflows"
+	RekeyGroup     = "freshet-rekey"
+)
+
+// Virtual inputs are not topics of the cluster: their messages are made in the process, for a partition it owns.
+const (
+	ClockInput  = "~clock"  // the partition's clock has moved
+	TimerInput  = "~timer"  // a key's deadline has come
+	SourceInput = "~source" // an item that the workflow holds or used has changed
+)
+
+// Input is what the graph takes from a contract.
+type Input struct {
+	Topics            []InputTopic
+	DecisionRetention freshness.Duration
+	Partitioner       Partitioner
+}
+
+// InputTopic is one entry of a contract's `topics`. Names are without the prefix.
+type InputTopic struct {
+	Name             string
+	Category         event.Category
+	Owner            string
+	Rekey            bool
+	DeadLetter       string             // "": DeadLetterTopic
+	Retention        freshness.Duration // 0: not said
+	Lateness         freshness.Duration
+	Writers, Readers []string
+	Schema           string
+}
+
+// Group is one consumer group and the state it owns.
+type Group struct {
+	Name       string   // with the prefix
+	Inputs     []string // topics of the cluster, with the prefix, sorted
+	Virtual    []string // virtual inputs
+	Outputs    []string // topics it writes beside its table, with the prefix
+	Table      string   // changelog topic; "": the group has no state
+	Partitions int32    // of its inputs and its table; 0: its inputs differ
+}
+
+// Graph is the whole: every topic and group by its full name. It is read-only once it is made.
+type Graph struct {
+	Config      Config
+	Partitioner Partitioner
+	Retention   freshness.Duration // of decisions: what inputs must keep
+
+	Inputs   []Topic // written by others
+	Outputs  []Topic // written for others, dead letters included
+	Internal []Topic // rekeyed copies and tables
+	Groups   []Group
+
+	Sources, Workflows Group
+	Rekey              *Group // nil when nothing is declared to be rekeyed
+
+	Verdicts, Detections, Alerts, Buckets, Contracts, DeadLetters string // names with the prefix
+	RekeyedWorkflows, RekeyedSources                              string
+
+	byName map[string]*Topic
+}
+
+// retention of what Freshet writes (SPEC 4), and of inputs of which nothing is said.
+const (
+	verdictsRetention   = 7 * day
+	deadLetterRetention = 14 * day
+	minInputRetention   = 7 * day
+)
+
+// rowBytes is the largest record of a table, a verdict or a contract. Their size is bounded by counts, far below this.
+const rowBytes = 8 << 20
+
+// headroom is what a copy may have more than the record it copies: its headers (SPEC 1.3).
+const headroom = 64 << 10
+
+// New makes the graph of a contract.
+func New(cfg Config, in Input) (*Graph, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	g := &Graph{Config: cfg, Partitioner: in.Partitioner, Retention: in.DecisionRetention}
+	g.name()
+	topics := withDefaults(in.Topics)
+	for i := range topics {
+		t, err := g.input(&topics[i])
+		if err != nil {
+			return nil, fmt.Errorf("topic %s of the contract: %w", topics[i].Name, err)
+		}
+		g.Inputs = append(g.Inputs, t)
+	}
+	slices.SortFunc(g.Inputs, func(a, b Topic) int {
+		if a.Category != b.Category {
+			return int(a.Category) - int(b.Category)
+		}
+		return strings.Compare(a.Name, b.Name)
+	})
+	g.outputs()
+	g.group()
+	g.internal()
+	return g, g.index()
+}
+
+// Topic returns a topic by its full name.
+func (g *Graph) Topic(name string) (*Topic, bool) {
+	t, ok := g.byName[name]
+	return t, ok
+}
+
+// Name returns the full name of a topic or group of the documentation.
+func (g *Graph) Name(declared string) string { return g.Config.Prefix + declared }
+
+// Topics returns every topic that is used: inputs, then outputs, then the internal ones.
+func (g *Graph) Topics() []*Topic {
+	var all []*Topic
+	for _, list := range [][]Topic{g.Inputs, g.Outputs, g.Internal} {
+		for i := range list {
+			if list[i].Used {
+				all = append(all, &list[i])
+			}
+		}
+	}
+	return all
+}
+
+// CategoryOf returns what an input topic carries, event.Unknown for every other topic. Rekeyed copies have many categories: each says
+// in its headers which topic it was read from.
+func (g *Graph) CategoryOf(topic string) event.Category {
+	if t, ok := g.byName[topic]; ok && t.Role == Input {
+		return t.Category
+	}
+	return event.Unknown
+}
+
+func (g *Graph) name() {
+	g.Verdicts, g.Detections, g.Alerts = g.Name(VerdictsTopic), g.Name(DetectionsTopic), g.Name(AlertsTopic)
+	g.Buckets, g.Contracts, g.DeadLetters = g.Name(BucketsTopic), g.Name(ContractsTopic), g.Name(DeadLetterTopic)
+	g.RekeyedWorkflows, g.RekeyedSources = g.Name(RekeyedWorkflowsTopic), g.Name(RekeyedSourcesTopic)
+}
+
+// defaultInputs are the topics of SPEC 1.1.
+func defaultInputs() []InputTopic {
+	return []InputTopic{
+		{Name: "workflow.control", Category: event.Control},
+		{Name: "workflow.context", Category: event.Context},
+		{Name: "workflow.tool", Category: event.Tool},
+		{Name: "workflow.decision", Category: event.Decision},
+		{Name: "context.source", Category: event.Source},
+	}
+}
+
+// withDefaults adds the topic of SPEC 1.1 for each category that has none.
+func withDefaults(topics []InputTopic) []InputTopic {
+	topics = slices.Clone(topics)
+	for _, d := range defaultInputs() {
+		if !slices.ContainsFunc(topics, func(t InputTopic) bool { return t.Category == d.Category }) {
+			d.Lateness = 5 * second
+			topics = append(topics, d)
+		}
+	}
+	return topics
+}
+
+func (g *Graph) input(in *InputTopic) (Topic, error) {
+	t := Topic{
+		Name: g.Name(in.Name), Declared: in.Name, Role: Input, Category: in.Category, Owner: in.Owner, Used: true,
+		Key: "workflow id", Partitions: int32(g.Config.Partitions), Replication: g.replication(),
+		Retention: max(minInputRetention, g.Retention+day), MinRetention: g.Retention,
+		MaxMessageBytes: int32(g.Config.MaxMessageBytes), Rekey: in.Rekey, DeadLetter: g.DeadLetters,
+		Lateness: in.Lateness, Writers: in.Writers, Readers: in.Readers, Schema: in.Schema,
+	}
+	switch in.Category {
+	case event.Control:
+		t.Doc = "state transitions of the workflow"
+	case event.Context:
+		t.Doc = "what the workflow saw"
+	case event.Tool:
+		t.Doc = "calls to external systems and their results"
+	case event.Decision:
+		t.Doc = "proposed, approved, executed actions"
+	case event.Source:
+		t.Doc, t.Key = "the upstream truth changed, or was confirmed", "kind/key"
+		t.Partitions = int32(g.Config.sourcePartitions())
+	default:
+		return t, fmt.Errorf("it has no category: use control, context, tool, decision or source")
+	}
+	if in.Rekey {
+		t.Partitions, t.Key = 0, "any"
+	}
+	if in.DeadLetter != "" {
+		t.DeadLetter = g.Name(in.DeadLetter)
+	}
+	if in.Retention != 0 {
+		if in.Retention > 0 && in.Retention < g.Retention {
+			return t, fmt.Errorf("retention is %s: decisions are kept, and rest on its records, for %s (retention.decisions)", span(in.Retention), span(g.Retention))
+		}
+		t.Retention, t.MinRetention = in.Retention, 0
+	}
+	return t, nil
+}
+
+func (g *Graph) replication() int16 {
+	if g.Config.Replication == 0 {
+		return -1
+	}
+	return int16(g.Config.Replication)
+}
+
+// own is a topic that only Freshet writes.
+func (g *Graph) own(name string, role Role, key, doc string) Topic {
+	return Topic{
+		Name: name, Declared: strings.TrimPrefix(name, g.Config.Prefix), Role: role, Key: key, Doc: doc, Used: true,
+		Partitions: int32(g.Config.Partitions), Replication: g.replication(), MaxMessageBytes: rowBytes,
+	}
+}
+
+func (g *Graph) outputs() {
+	verdicts := g.own(g.Verdicts, Output, "workflow id", "every revision of every final verdict")
+	verdicts.Retention, verdicts.MinRetention = verdictsRetention, verdictsRetention
+	detections := g.own(g.Detections, Output, "detection id", "open and closed stale contexts of open workflows")
+	detections.Cleanup, detections.Used = Compact, false
+	alerts := g.own(g.Alerts, Output, "alert id", "level-triggered alert rows")
+	alerts.Cleanup, alerts.Used = Compact, false
+	buckets := g.own(g.Buckets, Output, "slo/partition/bucket", "good, bad, unknown per SLO, partition and event-time bucket")
+	buckets.Cleanup, buckets.Used = Compact, false
+	contracts := g.own(g.Contracts, Output, "hash/since", "contracts, and since when each is in force")
+	contracts.Cleanup, contracts.Partitions = Compact, 1
+	g.Outputs = []Topic{verdicts, detections, alerts, buckets, contracts}
+
+	names := []string{g.DeadLetters}
+	for i := range g.Inputs {
+		names = append(names, g.Inputs[i].DeadLetter)
+	}
+	slices.Sort(names)
+	for _, n := range slices.Compact(names) {
+		d := g.own(n, DeadLetter, "as received", "records that cannot be used")
+		d.Retention, d.MinRetention = deadLetterRetention, deadLetterRetention
+		d.MaxMessageBytes = int32(g.Config.MaxMessageBytes + headroom)
+		g.Outputs = append(g.Outputs, d)
+	}
+}
+
+func (g *Graph) group() {
+	g.Sources = Group{Name: g.Name(SourcesGroup), Virtual: []string{ClockInput}, Inputs: []string{g.RekeyedSources},
+		Partitions: int32(g.Config.sourcePartitions())}
+	g.Workflows = Group{Name: g.Name(WorkflowsGroup), Virtual: []string{ClockInput, TimerInput, SourceInput},
+		Inputs: []string{g.RekeyedWorkflows}, Outputs: []string{g.Verdicts}, Partitions: int32(g.Config.Partitions)}
+	rekey := Group{Name: g.Name(RekeyGroup)}
+	for i := range g.Inputs {
+		t := &g.Inputs[i]
+		reader, copies := &g.Workflows, g.RekeyedWorkflows
+		if t.Category == event.Source {
+			reader, copies = &g.Sources, g.RekeyedSources
+		}
+		if t.Rekey {
+			reader = &rekey
+		}
+		reader.Inputs = append(reader.Inputs, t.Name)
+		// Copies go out from the rekey group, and from the groups themselves for a record in the wrong partition.
+		reader.Outputs = append(reader.Outputs, copies, t.DeadLetter)
+	}
+	g.Sources.Table, g.Workflows.Table = g.Sources.Name+"-table", g.Workflows.Name+"-table"
+	for _, grp := range []*Group{&g.Sources, &g.Workflows, &rekey} {
+		slices.Sort(grp.Inputs)
+		slices.Sort(grp.Outputs)
+		grp.Outputs = slices.Compact(grp.Outputs)
+	}
+	g.Groups = []Group{g.Sources, g.Workflows}
+	if len(rekey.Inputs) > 0 {
+		g.Groups = append(g.Groups, rekey)
+		g.Rekey = &g.Groups[2]
+	}
+}
+
+func (g *Graph) internal() {
+	largest := int32(g.Config.MaxMessageBytes + headroom)
+	rw := g.own(g.RekeyedWorkflows, Rekeyed, "workflow id", "copies of workflow records that lay elsewhere")
+	rs := g.own(g.RekeyedSources, Rekeyed, "kind/key", "copies of source records that lay elsewhere")
+	for _, t := range []*Topic{&rw, &rs} {
+		t.Retention, t.MinRetention, t.MaxMessageBytes = max(minInputRetention, g.Retention+day), g.Retention, largest
+	}
+	st := g.own(g.Sources.Table, Table, "kind/key", "versions of every context item, their signs of life, the clock of each partition")
+	wt := g.own(g.Workflows.Table, Table, "workflow id", "what is known of every workflow, the cursor of each partition")
+	st.Cleanup, wt.Cleanup = Compact, Compact
+	for _, t := range []*Topic{&rs, &st} {
+		t.Category, t.Partitions = event.Source, int32(g.Config.sourcePartitions())
+	}
+	g.Internal = []Topic{rw, rs, st, wt}
+}
+
+// index checks the names, with the prefix, and makes them findable.
+func (g *Graph) index() error {
+	g.byName = make(map[string]*Topic)
+	for _, list := range [][]Topic{g.Inputs, g.Outputs, g.Internal} {
+		for i := range list {
+			t := &list[i]
+			if err := checkName(t.Name); err != nil {
+				return fmt.Errorf("topic %s: %w", t.Declared, err)
+			}
+			if other, taken := g.byName[t.Name]; taken {
+				return fmt.Errorf("topic %s is declared as %s and as %s: a topic has one part in the graph", t.Declared, other.Role, t.Role)
+			}
+			g.byName[t.Name] = t
+		}
+	}
+	return nil
+}

@@ -6,6 +6,7 @@ import (
 	"compress/gzip"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math"
 	"os"
 	"path/filepath"
@@ -678,6 +679,7 @@ func (j *naiveJudge) judge(workflow string, use event.Event) naiveLine {
 	w, ok := j.contract.Workflows[kind]
 	if kind == "" || !ok {
 		l.Reasons = []string{"no_contract"}
+		j.note(l)
 		return l
 	}
 	t := use.Time
@@ -1271,13 +1273,7 @@ func TestNaiveGolden(t *testing.T) {
 			if wrong > 0 {
 				t.Errorf("%d of %d lines differ", wrong, len(want))
 			}
-			for _, clause := range slices.Sorted(func(yield func(string) bool) {
-				for clause := range j.reached {
-					if !yield(clause) {
-						return
-					}
-				}
-			}) {
+			for _, clause := range slices.Sorted(maps.Keys(j.reached)) {
 				t.Logf("%7d × %s", j.reached[clause], clause)
 			}
 		})

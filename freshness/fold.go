@@ -8,11 +8,6 @@ import (
 	"github.com/freshet-io/freshet/event"
 )
 
-// DefaultLimits are limits that no workflow of the golden sets comes near.
-func DefaultLimits() Limits {
-	return Limits{Items: 4096, LoadsPerItem: 1024, Uses: 4096, Steps: 8192, Lines: 16384}
-}
-
 func (lim *Limits) intern(s string) string {
 	if lim.Intern != nil {
 		return lim.Intern(s)
@@ -35,9 +30,9 @@ func (w *Workflow) Fold(e *event.Event, at Position, lim *Limits) Touched {
 	f.claim()
 	switch e.Type {
 	case event.TaskStarted:
-		begin(&w.Begun, e)
+		f.begin(&w.Begun)
 	case event.TaskCompleted, event.TaskFailed, event.TaskCancelled:
-		begin(&w.Over, e)
+		f.begin(&w.Over)
 		f.step()
 	case event.TaskWaiting, event.TaskResumed, event.ApprovalRequested, event.ApprovalGranted, event.ApprovalDenied,
 		event.ToolRetryScheduled, event.ToolCalled:
@@ -140,42 +135,56 @@ func (w *Workflow) unmark(ident uint64) {
 	}
 }
 
-func begin(m *Mark, e *event.Event) {
-	if m.Set && (m.Time < e.Time || m.Time == e.Time && (m.ID < e.ID || m.ID == e.ID && m.Type <= e.Type)) {
-		return
+func (f *folding) begin(m *Mark) {
+	n := Mark{Time: f.e.Time, ID: f.e.ID, Type: f.e.Type, Set: true}
+	if n.before(m) {
+		n.ID = f.keepID()
+		*m = n
 	}
-	*m = Mark{Time: e.Time, ID: strings.Clone(e.ID), Type: e.Type, Set: true}
+}
+
+// before says whether a mark comes before another one, which may not be set.
+func (m *Mark) before(o *Mark) bool {
+	switch {
+	case !o.Set:
+		return true
+	case m.Time != o.Time:
+		return m.Time < o.Time
+	case m.ID != o.ID:
+		return m.ID < o.ID
+	default:
+		return m.Type < o.Type
+	}
 }
 
 // claim lets the event's workflow_type hold if it is the earliest.
 func (f *folding) claim() {
-	name := f.e.WorkflowType
-	if name == "" {
-		return
-	}
+	n := TypeClaim{Name: f.e.WorkflowType, Time: f.e.Time, ID: f.e.ID, Source: f.e.Source}
 	c := &f.w.Type
-	if c.Name != "" && !f.claimsBefore(c) {
+	if n.Name == "" || !n.before(c) {
 		return
 	}
-	if c.Name != name {
+	if c.Name != n.Name {
 		f.t.touch(beginning, forever, false)
-		c.Name = f.lim.intern(name)
+		c.Name = f.lim.intern(n.Name)
 	}
-	c.Time, c.ID, c.Source = f.e.Time, f.keepID(), f.lim.intern(f.e.Source)
+	c.Time, c.ID, c.Source = n.Time, f.keepID(), f.lim.intern(n.Source)
 }
 
-func (f *folding) claimsBefore(c *TypeClaim) bool {
-	e := f.e
-	if e.Time != c.Time {
-		return e.Time < c.Time
+// before says whether a claim comes before another one, which may be none.
+func (c *TypeClaim) before(o *TypeClaim) bool {
+	switch {
+	case o.Name == "":
+		return true
+	case c.Time != o.Time:
+		return c.Time < o.Time
+	case c.ID != o.ID:
+		return c.ID < o.ID
+	case c.Source != o.Source:
+		return c.Source < o.Source
+	default:
+		return c.Name < o.Name
 	}
-	if e.ID != c.ID {
-		return e.ID < c.ID
-	}
-	if e.Source != c.Source {
-		return e.Source < c.Source
-	}
-	return e.WorkflowType < c.Name
 }
 
 // keepID returns a copy of the event's id, the same one every time.
@@ -187,13 +196,16 @@ func (f *folding) keepID() string {
 }
 
 func (f *folding) step() {
-	w := f.w
-	s := Step{Time: f.e.Time, Type: f.e.Type}
+	s := Step{Time: f.e.Time, Type: f.e.Type, ID: f.keepID()}
 	switch f.e.Type {
 	case event.ToolCalled, event.ToolResult, event.ToolRetryScheduled:
 		s.CallID = f.lim.intern(f.e.CallID)
 	}
-	s.ID = f.keepID()
+	f.putStep(s)
+}
+
+func (f *folding) putStep(s Step) {
+	w := f.w
 	if w.Steps == nil {
 		w.Steps = make([]Step, 0, 6)
 	}
@@ -208,20 +220,6 @@ func (f *folding) step() {
 	if len(w.Steps) > f.lim.Steps {
 		w.cutSteps(f.lim, &f.t)
 	}
-}
-
-// cutSteps leaves the earliest steps out beyond the limit. Their seconds become hold_other; no verdict rests on them.
-func (w *Workflow) cutSteps(lim *Limits, t *Touched) {
-	for len(w.Steps) > lim.Steps {
-		rest, gone := behead(w.Steps)
-		w.Steps = rest
-		w.Cut.Steps++
-		if w.Cut.Steps == 1 || gone.Time > w.Cut.StepsThrough {
-			w.Cut.StepsThrough = gone.Time
-		}
-		t.touch(gone.Time, forever, true)
-	}
-	w.timeline = holds{}
 }
 
 func (f *folding) loads() {
@@ -245,16 +243,19 @@ func (f *folding) loads() {
 		if h.Loads == nil {
 			slab = append(slab, l)
 			h.Loads = slab[len(slab)-1 : len(slab) : len(slab)]
-			f.loaded(h, 0)
-			continue
-		}
-		loads, at, added := add(h.Loads, l, compareLoads)
-		h.Loads = loads
-		if added {
-			f.loaded(h, at)
+			f.loaded(h, l.Time)
+		} else {
+			f.putLoad(h, l)
 		}
 	}
 	f.w.cutItems(f.lim, &f.t)
+}
+
+func (f *folding) putLoad(h *Holding, l Load) {
+	loads, _, added := add(h.Loads, l, compareLoads)
+	if h.Loads = loads; added {
+		f.loaded(h, l.Time)
+	}
 }
 
 // hold returns the holding of an item, made if need be; nil if what happened at t is left out.
@@ -269,10 +270,9 @@ func (w *Workflow) hold(kind, key string, t event.Time, lim *Limits) *Holding {
 	return &w.Items[i]
 }
 
-// loaded takes note of load i, which is new.
-func (f *folding) loaded(h *Holding, i int) {
+// loaded takes note of a new load at l.
+func (f *folding) loaded(h *Holding, l event.Time) {
 	f.t.New = true
-	l := h.Loads[i].Time
 	f.t.touch(l, h.nextLoad(l), false)
 	for len(h.Loads) > f.lim.LoadsPerItem {
 		var gone Load
@@ -308,19 +308,6 @@ func (h *Holding) dropsUpTo(t event.Time) int {
 	return sort.Search(n, func(i int) bool { return h.Drops[i].Time > t })
 }
 
-// leaveOut takes note that a load or drop at t has been left out.
-func (h *Holding) leaveOut(t event.Time, touched *Touched) {
-	from := t
-	if !h.Cut {
-		from = beginning
-	}
-	if !h.Cut || t > h.Through {
-		h.Through = t
-	}
-	h.Cut = true
-	touched.cut(from, h.nextLoad(h.Through))
-}
-
 func (f *folding) drops() {
 	for i := range f.e.Refs {
 		r := &f.e.Refs[i]
@@ -329,94 +316,46 @@ func (f *folding) drops() {
 			f.w.Cut.Loads++
 			continue
 		}
-		drops, _, added := add(h.Drops, Drop{Time: f.e.Time, ID: f.keepID()}, compareDrops)
-		h.Drops = drops
-		if !added {
-			continue
-		}
-		f.t.New = true
-		f.t.touch(f.e.Time, h.nextLoad(f.e.Time), false)
-		for len(h.Drops) > f.lim.LoadsPerItem {
-			var gone Drop
-			h.Drops, gone = behead(h.Drops)
-			f.w.Cut.Loads++
-			h.leaveOut(gone.Time, &f.t)
-		}
+		f.putDrop(h, Drop{Time: f.e.Time, ID: f.keepID()})
 	}
 	f.w.cutItems(f.lim, &f.t)
 }
 
-// last returns the event time of the latest load or drop of an item.
-func (h *Holding) last() event.Time {
-	t := beginning
-	if n := len(h.Loads); n > 0 {
-		t = h.Loads[n-1].Time
-	}
-	if n := len(h.Drops); n > 0 {
-		t = max(t, h.Drops[n-1].Time)
-	}
-	return t
-}
-
-// cutItems raises the instant up to which loads and drops are left out until what is left is of as few items as the limit says. That
-// instant is a function of the set of events, so the order of arrival does not matter.
-func (w *Workflow) cutItems(lim *Limits, t *Touched) {
-	over := len(w.Items) - lim.Items
-	if over <= 0 {
+func (f *folding) putDrop(h *Holding, d Drop) {
+	drops, _, added := add(h.Drops, d, compareDrops)
+	if h.Drops = drops; !added {
 		return
 	}
-	ends := make([]event.Time, len(w.Items))
-	for i := range w.Items {
-		ends[i] = w.Items[i].last()
+	f.t.New = true
+	f.t.touch(d.Time, h.nextLoad(d.Time), false)
+	for len(h.Drops) > f.lim.LoadsPerItem {
+		var gone Drop
+		h.Drops, gone = behead(h.Drops)
+		f.w.Cut.Loads++
+		h.leaveOut(gone.Time, &f.t)
 	}
-	slices.Sort(ends)
-	w.cutLoads(ends[over-1], t)
-}
-
-// cutLoads leaves out all loads and drops up to an instant.
-func (w *Workflow) cutLoads(through event.Time, t *Touched) {
-	kept := w.Items[:0]
-	for _, h := range w.Items {
-		for len(h.Loads) > 0 && h.Loads[0].Time <= through {
-			h.Loads, _ = behead(h.Loads)
-			w.Cut.Loads++
-		}
-		for len(h.Drops) > 0 && h.Drops[0].Time <= through {
-			h.Drops, _ = behead(h.Drops)
-			w.Cut.Loads++
-		}
-		if h.Cut && h.Through <= through {
-			h.Cut, h.Through = false, 0
-		}
-		if len(h.Loads)+len(h.Drops) > 0 {
-			kept = append(kept, h)
-		} else {
-			w.Cut.Items++
-		}
-	}
-	clear(w.Items[len(kept):])
-	w.Items = kept
-	w.Cut.Items = max(w.Cut.Items, 1)
-	w.Cut.LoadsThrough = through
-	t.cut(beginning, forever)
 }
 
 func (f *folding) use(kind UseKind) {
 	e := f.e
-	u := Use{Kind: kind, DecisionID: e.DecisionID, Time: e.Time, ID: e.ID, Source: e.Source, Data: e.Data, At: f.at}
+	f.admit(&Use{Kind: kind, DecisionID: e.DecisionID, Time: e.Time, ID: e.ID, Source: e.Source, Data: e.Data, At: f.at})
+}
+
+// admit adds a decision event: as the use of its decision if it is the smallest, else as a rival.
+func (f *folding) admit(u *Use) {
 	w := f.w
-	i, known := w.findUse(e.DecisionID, kind)
+	i, known := w.findUse(u.DecisionID, u.Kind)
 	if known {
-		order := compareRivals(&u, &w.Uses[i])
+		order := compareRivals(u, &w.Uses[i])
 		if order == 0 {
 			return
 		}
 		if order > 0 {
-			rivals, _, added := add(w.Rivals, u, compareUses)
+			rivals, at, added := add(w.Rivals, *u, compareUses)
 			w.Rivals = rivals
 			if added {
 				f.t.New = true
-				f.fill(&w.Rivals[w.rivalPlace(&u)])
+				f.fill(&w.Rivals[at])
 			}
 			w.cutUses(f.lim, &f.t)
 			return
@@ -425,16 +364,19 @@ func (f *folding) use(kind UseKind) {
 		u.Said = w.Uses[i].Said
 		w.dethrone(i)
 	}
-	f.fill(&u)
+	f.fill(u)
 	f.t.New = true
-	w.enthrone(u)
-	f.touchUse(&u)
+	w.enthrone(*u)
+	f.touchUse(u)
 	w.cutUses(f.lim, &f.t)
 }
 
-// fill copies what the use keeps of the event.
+// fill copies what the use keeps of the event. A use of another fold has it already.
 func (f *folding) fill(u *Use) {
 	e := f.e
+	if e == nil {
+		return
+	}
 	size := len(e.DecisionID) + len(e.ID) + len(e.Source) + len(e.Data) + len(e.CheckID) + len(e.TraceParent)
 	for i := range e.Refs {
 		size += len(e.Refs[i].Version) + len(e.Refs[i].Digest)
@@ -487,46 +429,4 @@ func (w *Workflow) dethrone(i int) {
 	w.Rivals, _, _ = add(w.Rivals, u, compareUses)
 	w.Uses = slices.Delete(w.Uses, i, i+1)
 	delete(w.decided, useKey{u.DecisionID, u.Kind})
-}
-
-func (w *Workflow) rivalPlace(u *Use) int {
-	i, _ := slices.BinarySearchFunc(w.Rivals, u, func(r Use, u *Use) int { return compareUses(&r, u) })
-	return i
-}
-
-// cutUses leaves the earliest decision events out beyond the limit, those that hold and those that do not. Where one that held goes, the
-// smallest of its rivals holds.
-func (w *Workflow) cutUses(lim *Limits, t *Touched) {
-	for len(w.Uses)+len(w.Rivals) > lim.Uses {
-		w.Cut.Uses++
-		var gone Use
-		if len(w.Uses) == 0 || len(w.Rivals) > 0 && compareUses(&w.Rivals[0], &w.Uses[0]) < 0 {
-			w.Rivals, gone = behead(w.Rivals)
-		} else {
-			w.Uses, gone = behead(w.Uses)
-			delete(w.decided, useKey{gone.DecisionID, gone.Kind})
-			w.succeed(&gone, t)
-		}
-		if w.Cut.Uses == 1 || gone.Time > w.Cut.UsesThrough {
-			w.Cut.UsesThrough = gone.Time
-		}
-	}
-}
-
-// succeed lets the smallest rival of a use that is gone hold in its place.
-func (w *Workflow) succeed(gone *Use, t *Touched) {
-	for i := range w.Rivals {
-		if r := &w.Rivals[i]; r.Kind == gone.Kind && r.DecisionID == gone.DecisionID {
-			u := *r
-			u.Said = gone.Said
-			w.Rivals = slices.Delete(w.Rivals, i, i+1)
-			w.enthrone(u)
-			t.cut(u.Time, u.Time)
-			break
-		}
-	}
-	if gone.Kind == Proposed {
-		t.Any = true
-		t.Orphans = append(t.Orphans, gone.DecisionID)
-	}
 }

@@ -49,7 +49,7 @@ type KindBounds struct {
 // Contract is the contract as the judgement needs it, resolved and read-only.
 type Contract struct {
 	Hash string // sha256:…
-	// Context returns what is said of a kind; a kind that is met only through "*" has the workflow's owner and the defaults.
+	// Contexts is what is said of each kind that is declared; ContextOf also answers for one that is met only through "*".
 	Contexts map[string]*Context
 	// Classes is indexed by workflow type, then by decision class; "" is the entry for every class not named.
 	Classes map[string]map[string]*Rules
@@ -62,6 +62,15 @@ func (c *Contract) Rules(workflowType, class string) *Rules {
 		return r
 	}
 	return classes[""]
+}
+
+// ContextOf returns what holds for a kind: what the contract says of it, or, for a kind that is met only through "*", the workflow's
+// owner and the defaults.
+func (c *Contract) ContextOf(kind, workflowOwner string) Context {
+	if said := c.Contexts[kind]; said != nil {
+		return *said
+	}
+	return Context{Owner: workflowOwner, ServingOwner: workflowOwner, History: DefaultHistory, VersionsLimit: DefaultVersionsLimit}
 }
 
 // Position is where a record lies in Kafka.

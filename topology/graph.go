@@ -32,8 +32,8 @@ const (
 	SourceInput = "~source" // an item that the workflow holds or used has changed
 )
 
-// Input is what the graph takes from a contract.
-type Input struct {
+// Spec is what the graph takes from a contract.
+type Spec struct {
 	Topics            []InputTopic
 	DecisionRetention freshness.Duration
 	Partitioner       Partitioner
@@ -95,8 +95,8 @@ const rowBytes = 8 << 20
 // headroom is what a copy may have more than the record it copies: its headers (SPEC 1.3).
 const headroom = 64 << 10
 
-// New makes the graph of a contract.
-func New(cfg Config, in Input) (*Graph, error) {
+// New makes the graph of what a contract says.
+func New(cfg Config, in Spec) (*Graph, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}

@@ -3,6 +3,8 @@ package topology
 import (
 	"fmt"
 	"hash"
+	"hash/crc32"
+	"unsafe"
 )
 
 // Partitioner is the rule by which a producer places a key. All workflow topics share one, and what Freshet writes for a key is
@@ -37,16 +39,16 @@ func (p Partitioner) String() string {
 	return fmt.Sprintf("partitioner(%d)", uint8(p))
 }
 
-// Partition returns the partition of key among n. It does not allocate.
-func (p Partitioner) Partition(key []byte, n int32) int32 { return place(p, key, n) }
-
 // PartitionString is Partition for a key held as a string.
-func (p Partitioner) PartitionString(key string, n int32) int32 { return place(p, key, n) }
+func (p Partitioner) PartitionString(key string, n int32) int32 {
+	return p.Partition(unsafe.Slice(unsafe.StringData(key), len(key)), n) // read only, and not kept
+}
 
-func place[K ~string | ~[]byte](p Partitioner, key K, n int32) int32 {
+// Partition returns the partition of key among n. It does not allocate.
+func (p Partitioner) Partition(key []byte, n int32) int32 {
 	switch p {
 	case CRC32:
-		return int32(crc32IEEE(key) % uint32(n))
+		return int32(crc32.ChecksumIEEE(key) % uint32(n))
 	case FNV1a:
 		// The remainder is taken before the absolute value, as sarama does: |MinInt32| does not exist.
 		part := int32(fnv1a(key)) % n
@@ -77,7 +79,7 @@ func (h *placing) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-func (h *placing) Sum32() uint32  { return uint32(place(h.by, h.key, h.n)) }
+func (h *placing) Sum32() uint32  { return uint32(h.by.Partition(h.key, h.n)) }
 func (h *placing) Reset()         { h.key = h.key[:0] }
 func (h *placing) Size() int      { return 4 }
 func (h *placing) BlockSize() int { return 1 }
@@ -87,7 +89,7 @@ func (h *placing) Sum(b []byte) []byte {
 }
 
 // murmur2 is Kafka's variant of MurmurHash2 (org.apache.kafka.common.utils.Utils.murmur2).
-func murmur2[K ~string | ~[]byte](b K) uint32 {
+func murmur2(b []byte) uint32 {
 	const (
 		seed = uint32(0x9747b28c)
 		m    = uint32(0x5bd1e995)
@@ -119,31 +121,11 @@ func murmur2[K ~string | ~[]byte](b K) uint32 {
 	return h ^ h>>15
 }
 
-func fnv1a[K ~string | ~[]byte](b K) uint32 {
+func fnv1a(b []byte) uint32 {
 	h := uint32(2166136261)
 	for i := 0; i < len(b); i++ {
 		h ^= uint32(b[i])
 		h *= 16777619
 	}
 	return h
-}
-
-// crc32IEEE goes half a byte at a time: hash/crc32 takes a []byte only, and a string key must not be copied. Keys are short.
-func crc32IEEE[K ~string | ~[]byte](b K) uint32 {
-	c := ^uint32(0)
-	for i := 0; i < len(b); i++ {
-		c ^= uint32(b[i])
-		c = c>>4 ^ crcNibble(c&15)
-		c = c>>4 ^ crcNibble(c&15)
-	}
-	return ^c
-}
-
-// crcNibble is the reversed polynomial 0xEDB88320 divided into one half byte.
-func crcNibble(n uint32) uint32 {
-	const poly = 0xedb88320
-	for range 4 {
-		n = n>>1 ^ poly&-(n&1)
-	}
-	return n
 }

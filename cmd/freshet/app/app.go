@@ -1,0 +1,219 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"path/filepath"
+	"time"
+
+	"github.com/freshet-io/freshet/embedded"
+	"github.com/freshet-io/freshet/event"
+	"github.com/freshet-io/freshet/internal/metrics"
+	"github.com/freshet-io/freshet/processors/clock"
+	"github.com/freshet-io/freshet/processors/contracts"
+	"github.com/freshet-io/freshet/processors/gateway"
+	"github.com/freshet-io/freshet/processors/sources"
+	"github.com/freshet-io/freshet/processors/tail"
+	"github.com/freshet-io/freshet/slo"
+	"github.com/freshet-io/freshet/state"
+	"github.com/freshet-io/freshet/topology"
+	"github.com/go-kit/log"
+	"github.com/go-kit/log/level"
+	"github.com/grafana/dskit/modules"
+	"github.com/grafana/dskit/services"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+)
+
+// App is the engine.
+type App struct {
+	cfg    Config
+	logger log.Logger
+	reg    *prometheus.Registry
+	m      *metrics.Metrics
+	now    func() time.Time
+
+	file  *slo.File
+	text  []byte // of the contract file
+	graph *topology.Graph
+
+	modules  *modules.Manager
+	services map[string]services.Service
+	manager  *services.Manager
+	running  chan struct{}
+
+	broker       *embedded.Broker
+	brokers      []string
+	nonce        string // behind the transactional ids, where the broker needs it
+	db           *state.DB
+	logs         *tail.Logs
+	mono         clock.Monotonic
+	poller       *clock.Poller
+	contracts    contracts.Log
+	contractPart clock.Part
+	topic        *contracts.Topic
+	view         *sources.View
+	clocks       map[string]*clock.Group // by group
+	groups       map[string]*gateway.Gateway
+
+	http     *http.Server
+	httpAddr string
+}
+
+// New reads the contract and wires the modules of the target. It starts nothing.
+func New(cfg Config, logger log.Logger) (*App, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	a := &App{
+		cfg: cfg, logger: logger, reg: prometheus.NewRegistry(), now: time.Now, running: make(chan struct{}),
+		mono: clock.System(), clocks: map[string]*clock.Group{}, groups: map[string]*gateway.Gateway{},
+	}
+	a.reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	a.m = metrics.New(a.reg)
+	if err := a.readContract(); err != nil {
+		return nil, err
+	}
+	if err := a.wire(); err != nil {
+		return nil, fmt.Errorf("wire target %s: %w", cfg.Target, err)
+	}
+	return a, nil
+}
+
+// Run starts the target and runs it until ctx ends or a module fails.
+func (a *App) Run(ctx context.Context) error {
+	if err := limitMemory(a.cfg.MemoryLimit); err != nil {
+		return err
+	}
+	var err error
+	if a.services, err = a.modules.InitModuleServices(a.cfg.Target); err != nil {
+		return fmt.Errorf("build target %s: %w", a.cfg.Target, err)
+	}
+	all := make([]services.Service, 0, len(a.services))
+	for _, s := range a.services {
+		all = append(all, s)
+	}
+	if a.manager, err = services.NewManager(all...); err != nil {
+		return fmt.Errorf("manage modules: %w", err)
+	}
+	failed := make(chan error, len(all))
+	a.manager.AddListener(services.NewManagerListener(nil, nil, func(s services.Service) {
+		failed <- fmt.Errorf("%s: %w", a.moduleOf(s), s.FailureCase())
+		a.manager.StopAsync()
+	}))
+	if err := a.manager.StartAsync(context.Background()); err != nil {
+		return fmt.Errorf("start modules: %w", err)
+	}
+	stop := context.AfterFunc(ctx, a.manager.StopAsync)
+	defer stop()
+	if err := a.manager.AwaitHealthy(context.Background()); err == nil {
+		close(a.running)
+		_ = level.Info(a.logger).Log("msg", "started", "brokers", fmt.Sprint(a.brokers), "http", a.httpAddr, "contract", a.file.Contract().Hash)
+	}
+	if err := a.manager.AwaitStopped(context.Background()); err != nil {
+		return fmt.Errorf("stop modules: %w", err)
+	}
+	select {
+	case err := <-failed:
+		return err
+	default:
+		return nil
+	}
+}
+
+func (a *App) moduleOf(s services.Service) string {
+	for name, other := range a.services {
+		if other == s {
+			return name
+		}
+	}
+	return "module"
+}
+
+// Running is closed once every module runs; the engine may still be catching up then.
+func (a *App) Running() <-chan struct{} { return a.running }
+
+// Brokers returns the brokers the engine works with; of the embedded one, once it runs.
+func (a *App) Brokers() []string { return a.brokers }
+
+// HTTPAddr returns where HTTP listens, once it does.
+func (a *App) HTTPAddr() string { return a.httpAddr }
+
+// Graph returns the stream graph.
+func (a *App) Graph() *topology.Graph { return a.graph }
+
+// Registry returns the metrics.
+func (a *App) Registry() *prometheus.Registry { return a.reg }
+
+// events is the decoder's configuration.
+func (a *App) events() event.Config {
+	return event.Config{MaxSkew: time.Duration(a.file.MaxSkew()) * time.Millisecond, MaxValueBytes: a.cfg.Topics.MaxMessageBytes}
+}
+
+func (a *App) dir(name string) string {
+	if a.cfg.DataDir == "" {
+		return ""
+	}
+	return filepath.Join(a.cfg.DataDir, name)
+}
+
+// Partition says how one partition of a group stands on this instance.
+type Partition struct {
+	Group           string     `json:"group"`
+	ID              int32      `json:"partition"`
+	AppliedThrough  event.Time `json:"applied_through"`
+	CompleteThrough event.Time `json:"complete_through"`
+	Live            bool       `json:"live"`
+	Behind          int64      `json:"records_behind"`
+	HeldBy, HeldWhy string     `json:"-"`
+}
+
+// Partitions returns how the partitions of this instance stand.
+func (a *App) Partitions() []Partition {
+	var all []Partition
+	for name, g := range a.groups {
+		for _, id := range g.Partitions() {
+			p := Partition{Group: name, ID: id}
+			if c := a.clocks[name]; c != nil {
+				p.AppliedThrough, p.CompleteThrough, p.Live = c.Read(id)
+				var why clock.Reason
+				p.HeldBy, why, p.Behind = c.Why(id)
+				p.HeldWhy = why.String()
+			}
+			all = append(all, p)
+		}
+	}
+	return all
+}
+
+var errNotReady = errors.New("not ready")
+
+// Ready returns nil once every group runs, all its partitions are live and their clocks are within the bound; else it says what it waits
+// for.
+func (a *App) Ready() error {
+	select {
+	case <-a.running:
+	default:
+		return fmt.Errorf("%w: modules are starting", errNotReady)
+	}
+	for name, g := range a.groups {
+		if !g.Running() {
+			return fmt.Errorf("%w: group %s waits for its partitions", errNotReady, name)
+		}
+	}
+	now := a.mono.Now()
+	for _, p := range a.Partitions() {
+		if a.clocks[p.Group] == nil {
+			continue
+		}
+		if !p.Live {
+			return fmt.Errorf("%w: %s/%d is catching up, %d records behind (%s: %s)", errNotReady, p.Group, p.ID, p.Behind, p.HeldBy, p.HeldWhy)
+		}
+		if lag := time.Duration(now-p.AppliedThrough) * time.Millisecond; lag > a.cfg.ReadyLag {
+			return fmt.Errorf("%w: %s/%d is %v behind (%s: %s)", errNotReady, p.Group, p.ID, lag, p.HeldBy, p.HeldWhy)
+		}
+	}
+	return nil
+}

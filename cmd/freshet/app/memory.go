@@ -1,0 +1,75 @@
+package app
+
+import (
+	"fmt"
+	"os"
+	"runtime/debug"
+	"strconv"
+	"strings"
+)
+
+// limitMemory sets the soft limit of the heap and lets it grow to twice what lives before it is collected: the limit, not the garbage
+// collector's pace, is what keeps memory bounded.
+func limitMemory(flag string) error {
+	switch {
+	case flag != "":
+		n, err := parseBytes(flag)
+		if err != nil {
+			return fmt.Errorf("-memory.limit %q: %w", flag, err)
+		}
+		debug.SetMemoryLimit(n)
+	case os.Getenv("GOMEMLIMIT") == "":
+		if n := machineMemory(); n > 0 {
+			debug.SetMemoryLimit(n / 4 * 3)
+		}
+	}
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(200)
+	}
+	return nil
+}
+
+// machineMemory returns what the cgroup or the machine has, 0 if that cannot be found out.
+func machineMemory() int64 {
+	least := int64(0)
+	for _, file := range []string{"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"} {
+		if b, err := os.ReadFile(file); err == nil {
+			if n, err := strconv.ParseInt(strings.TrimSpace(string(b)), 10, 64); err == nil && n < 1<<60 {
+				least = n
+			}
+		}
+	}
+	b, err := os.ReadFile("/proc/meminfo")
+	if err != nil {
+		return least
+	}
+	for line := range strings.Lines(string(b)) {
+		if rest, ok := strings.CutPrefix(line, "MemTotal:"); ok {
+			kb, err := strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(rest), " kB"), 10, 64)
+			if total := kb << 10; err == nil && (least == 0 || total < least) {
+				return total
+			}
+		}
+	}
+	return least
+}
+
+// parseBytes reads a size as GOMEMLIMIT writes it.
+func parseBytes(s string) (int64, error) {
+	units := []struct {
+		suffix string
+		size   int64
+	}{{"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30}, {"TiB", 1 << 40}, {"B", 1}, {"", 1}}
+	for _, u := range units {
+		rest, ok := strings.CutSuffix(s, u.suffix)
+		if !ok {
+			continue
+		}
+		n, err := strconv.ParseInt(rest, 10, 64)
+		if err != nil || n <= 0 || n > 1<<60/u.size {
+			break
+		}
+		return n * u.size, nil
+	}
+	return 0, fmt.Errorf("must be a number of bytes with B, KiB, MiB, GiB or TiB, such as 2GiB")
+}

@@ -1,0 +1,298 @@
+package app
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"fmt"
+	"time"
+
+	"github.com/freshet-io/freshet/embedded"
+	"github.com/freshet-io/freshet/freshness"
+	"github.com/freshet-io/freshet/processors/clock"
+	"github.com/freshet-io/freshet/processors/contracts"
+	"github.com/freshet-io/freshet/processors/gateway"
+	"github.com/freshet-io/freshet/processors/intake"
+	"github.com/freshet-io/freshet/processors/sources"
+	"github.com/freshet-io/freshet/processors/tail"
+	"github.com/freshet-io/freshet/processors/workflows"
+	"github.com/freshet-io/freshet/state"
+	"github.com/freshet-io/freshet/topology"
+	"github.com/go-kit/log"
+	"github.com/go-kit/log/level"
+	"github.com/grafana/dskit/modules"
+	"github.com/grafana/dskit/services"
+	"github.com/twmb/franz-go/pkg/kadm"
+)
+
+// Modules. All and Processor are targets; the others come with them.
+const (
+	All       = "all"
+	Processor = "processor"
+
+	brokerModule    = "broker"
+	clusterModule   = "cluster"
+	storeModule     = "store"
+	pollerModule    = "poller"
+	contractsModule = "contracts"
+	viewModule      = "view"
+	sourcesModule   = "sources"
+	workflowsModule = "workflows"
+	httpModule      = "http"
+)
+
+// wire declares the modules and what each needs.
+func (a *App) wire() error {
+	m := modules.NewManager(log.NewNopLogger())
+	for name, start := range map[string]func() (services.Service, error){
+		brokerModule: a.newBroker, clusterModule: a.newCluster, storeModule: a.newStore, pollerModule: a.newPoller,
+		contractsModule: a.newContracts, viewModule: a.newView, sourcesModule: a.newSources, workflowsModule: a.newWorkflows, httpModule: a.newHTTP,
+	} {
+		m.RegisterModule(name, start, modules.UserInvisibleModule)
+	}
+	m.RegisterModule(Processor, nil)
+	m.RegisterModule(All, nil)
+	for name, needs := range map[string][]string{
+		clusterModule:   {brokerModule},
+		storeModule:     {clusterModule},
+		pollerModule:    {clusterModule},
+		contractsModule: {pollerModule},
+		viewModule:      {contractsModule},
+		sourcesModule:   {storeModule, contractsModule},
+		workflowsModule: {storeModule, contractsModule, viewModule},
+		Processor:       {sourcesModule, workflowsModule, httpModule},
+		All:             {Processor},
+	} {
+		if err := m.AddDependency(name, needs...); err != nil {
+			return err
+		}
+	}
+	a.modules = m
+	return nil
+}
+
+// newBroker starts the embedded broker, unless others are named.
+func (a *App) newBroker() (services.Service, error) {
+	if a.brokers = a.cfg.brokers(); len(a.brokers) > 0 {
+		return services.NewIdleService(nil, nil), nil
+	}
+	cfg := a.cfg.Embedded
+	cfg.Dir = a.dir("broker")
+	b, err := embedded.New(cfg, a.logger)
+	if err != nil {
+		return nil, err
+	}
+	a.broker = b
+	// The embedded broker gives an earlier life's transactional id the same producer id and writes no abort marker for what it left open:
+	// each life has ids of its own there.
+	id := make([]byte, 6)
+	if _, err := rand.Read(id); err != nil {
+		return nil, fmt.Errorf("nonce: %w", err)
+	}
+	a.nonce = "~" + hex.EncodeToString(id)
+	return b, nil
+}
+
+// newCluster connects, refuses brokers that cannot do what is needed, and sees to the topics.
+func (a *App) newCluster() (services.Service, error) {
+	start := func(ctx context.Context) error {
+		if a.broker != nil {
+			a.brokers = []string{a.broker.Addr()}
+		}
+		logs, err := tail.New(a.brokers, a.logger)
+		if err != nil {
+			return err
+		}
+		a.logs = logs
+		if err := tail.CheckBroker(ctx, logs.Client()); err != nil {
+			return err
+		}
+		return a.checkTopics(ctx)
+	}
+	stop := func(error) error {
+		if a.logs != nil {
+			a.logs.Close()
+		}
+		return nil
+	}
+	return services.NewIdleService(start, stop), nil
+}
+
+// checkTopics creates what is missing on the embedded broker; on a cluster it says what differs.
+func (a *App) checkTopics(ctx context.Context) error {
+	adm := kadm.NewClient(a.logs.Client())
+	if a.broker != nil {
+		changes, err := topology.Plan(ctx, adm, a.graph, ".")
+		if err != nil {
+			return err
+		}
+		if err := topology.Apply(ctx, adm, changes); err != nil {
+			return err
+		}
+	}
+	return topology.Verify(ctx, adm, a.graph, ".")
+}
+
+// newStore opens the rows of this instance.
+func (a *App) newStore() (services.Service, error) {
+	start := func(ctx context.Context) error {
+		meta, err := kadm.NewClient(a.logs.Client()).BrokerMetadata(ctx)
+		if err != nil {
+			return fmt.Errorf("ask the cluster for its id: %w", err)
+		}
+		identity := fmt.Sprintf("%s %s%d/%d", meta.Cluster, a.cfg.Topics.Prefix, a.graph.Workflows.Partitions, a.graph.Sources.Partitions)
+		a.db, err = state.Open(state.Config{Dir: a.dir("rows"), MemTableSize: 64 << 20}, identity, a.logger)
+		return err
+	}
+	stop := func(error) error {
+		if a.db == nil {
+			return nil
+		}
+		return a.db.Close()
+	}
+	return services.NewIdleService(start, stop), nil
+}
+
+// pollInterval is how often the ends of the inputs are asked for.
+const pollInterval = 250 * time.Millisecond
+
+func (a *App) newPoller() (services.Service, error) {
+	return services.NewBasicService(func(context.Context) error {
+		a.poller = clock.NewPoller(a.logs, a.mono.Now, pollInterval, a.tick, a.logger)
+		return nil
+	}, func(ctx context.Context) error { return a.poller.Run(ctx) }, nil), nil
+}
+
+// tick passes a round of the poller on to all groups.
+func (a *App) tick() {
+	for _, c := range a.clocks {
+		c.Tick()
+	}
+}
+
+// newContracts reads the contracts topic, puts the file's contract in force and follows the topic.
+func (a *App) newContracts() (services.Service, error) {
+	input := &clock.Input{}
+	a.contractPart = clock.Part{Name: a.graph.Contracts + "/0", Input: input}
+	start := func(ctx context.Context) error {
+		topic, err := contracts.Open(a.graph.Contracts, a.brokers, a.logs, &a.contracts, input, a.mono.Now, a.logger)
+		if err != nil {
+			return err
+		}
+		a.topic = topic
+		if err := topic.CatchUp(ctx); err != nil {
+			return err
+		}
+		if err := topic.Propose(ctx, a.file, a.text); err != nil {
+			return err
+		}
+		a.poller.Register(tail.TopicPartition{Topic: a.graph.Contracts}, input)
+		a.useContract()
+		return nil
+	}
+	stop := func(error) error {
+		if a.topic != nil {
+			a.topic.Close()
+		}
+		return nil
+	}
+	return services.NewBasicService(start, func(ctx context.Context) error { return a.topic.Follow(ctx) }, stop), nil
+}
+
+// useContract tells the metrics what the contract in force names.
+func (a *App) useContract() {
+	cur, ok := a.contracts.Current()
+	if !ok {
+		return
+	}
+	var types, kinds, owners []string
+	for t := range cur.Contract.Classes {
+		types = append(types, t)
+	}
+	for k := range cur.Contract.Contexts {
+		kinds = append(kinds, k)
+	}
+	for o := range cur.File.Owners {
+		owners = append(owners, o)
+	}
+	a.m.Labels.Set(types, kinds, owners)
+	a.m.SetContract(cur.Hash)
+}
+
+// newView holds all sources in memory.
+func (a *App) newView() (services.Service, error) {
+	a.view = sources.NewView(a.graph.Sources.Table, a.graph.Sources.Partitions, a.logger)
+	return services.NewBasicService(nil, func(ctx context.Context) error {
+		return a.view.Run(ctx, a.brokers, a.cfg.Gateway.Sarama(""), a.logs)
+	}, nil), nil
+}
+
+// clockFor makes the clock of a group from the lateness and skew of its inputs.
+func (a *App) clockFor(group topology.Group) *clock.Group {
+	skew := a.file.MaxSkew()
+	fallback := a.lateness(group)
+	inputs := make([]clock.GroupInput, len(group.Inputs))
+	for i, name := range group.Inputs {
+		inputs[i] = clock.GroupInput{Topic: name, Lateness: fallback, Skew: skew}
+		if t, ok := a.graph.Topic(name); ok && t.Role == topology.Input {
+			inputs[i].Lateness = t.Lateness
+		}
+	}
+	c := clock.NewGroup(group.Name, inputs, []clock.Part{a.contractPart}, a.poller, a.m)
+	a.clocks[group.Name] = c
+	return c
+}
+
+// lateness is the greatest of a group's inputs: copies come from any of them.
+func (a *App) lateness(group topology.Group) freshness.Duration {
+	var most freshness.Duration
+	for _, name := range group.Inputs {
+		if t, ok := a.graph.Topic(name); ok {
+			most = max(most, t.Lateness)
+		}
+	}
+	return most
+}
+
+func (a *App) spec(group topology.Group, table state.Table, schema func() state.Schema) gateway.Spec {
+	fence := group.Name + "/"
+	return gateway.Spec{
+		Name: group.Name, Inputs: group.Inputs, Virtual: group.Virtual, Table: group.Table, TableID: table, Schema: schema,
+		Outputs: group.Outputs, Instance: a.cfg.InstanceID, Fence: fence, TxnID: fence + a.cfg.InstanceID + a.nonce,
+	}
+}
+
+// runGroup is a group as a service.
+func (a *App) runGroup(name string, build func() (gateway.Spec, gateway.Group)) services.Service {
+	return services.NewBasicService(func(context.Context) error {
+		spec, group := build()
+		a.groups[name] = gateway.New(a.cfg.Gateway, spec, a.brokers, a.db, a.logs, group, a.m, a.logger)
+		return nil
+	}, func(ctx context.Context) error {
+		err := a.groups[name].Run(ctx)
+		_ = level.Debug(a.logger).Log("msg", "group stopped", "group", name, "err", err)
+		return err
+	}, nil)
+}
+
+func (a *App) newSources() (services.Service, error) {
+	g := a.graph.Sources
+	return a.runGroup(g.Name, func() (gateway.Spec, gateway.Group) {
+		plan := intake.NewPlan(a.graph, g, a.graph.RekeyedSources, g.Partitions, a.m)
+		group := sources.New(plan, a.events, a.contracts.VersionsLimit, a.clockFor(g), a.m, a.now, a.logger)
+		return a.spec(g, state.Sources, sources.Schema), group
+	}), nil
+}
+
+func (a *App) newWorkflows() (services.Service, error) {
+	g := a.graph.Workflows
+	return a.runGroup(g.Name, func() (gateway.Spec, gateway.Group) {
+		group := workflows.New(workflows.Deps{
+			Plan:   intake.NewPlan(a.graph, g, a.graph.RekeyedWorkflows, g.Partitions, a.m),
+			Events: a.events, Contracts: &a.contracts, View: a.view, SourceTable: a.graph.Sources.Table,
+			Partitioner: a.graph.Partitioner, Logs: a.logs, DB: a.db, Clock: a.clockFor(g), Limits: freshness.DefaultLimits(),
+			Verdicts: a.graph.Verdicts, Metrics: a.m, Now: a.now, Logger: a.logger,
+		})
+		return a.spec(g, state.Workflows, workflows.Schema), group
+	}), nil
+}

@@ -1,0 +1,209 @@
+package clock
+
+import (
+	"fmt"
+	"sync"
+
+	"github.com/freshet-io/freshet/event"
+	"github.com/freshet-io/freshet/freshness"
+	"github.com/freshet-io/freshet/internal/metrics"
+	"github.com/freshet-io/freshet/processors/gateway"
+	"github.com/freshet-io/freshet/processors/tail"
+	"github.com/freshet-io/freshet/topology"
+)
+
+// GroupInput is one input of a group as its clock needs it.
+type GroupInput struct {
+	Topic    string
+	Lateness freshness.Duration
+	Skew     freshness.Duration
+}
+
+// Group is the clock of a group on this instance: one Partition for each partition it has, made of the group's inputs there and of what
+// every partition needs besides (the contracts).
+type Group struct {
+	name   string
+	inputs []GroupInput
+	shared []Part
+	afar   []Part // partitions whose records are copied to every partition of the group; Input is not used
+	poller *Poller
+	m      *metrics.Metrics
+
+	mu    sync.RWMutex
+	parts map[int32]*groupPartition
+}
+
+type groupPartition struct {
+	p      *gateway.Partition
+	clock  *Partition
+	inputs []*Input
+	afar   map[string]*Input // of partitions whose records are copied here: their clocks come with the copies
+}
+
+// beginning is before every instant that a clock can show.
+const beginning = event.Time(-1 << 62)
+
+// NewGroup returns the clock of a group. Each tick of the poller is passed on to every partition as a unit of the virtual clock topic.
+// Shared parts are the same for all partitions; of those afar, whose records reach the group as copies, each partition hears by Hear.
+func NewGroup(name string, inputs []GroupInput, shared, afar []Part, poller *Poller, m *metrics.Metrics) *Group {
+	return &Group{name: name, inputs: inputs, shared: shared, afar: afar, poller: poller, m: m, parts: map[int32]*groupPartition{}}
+}
+
+// Assigned makes the clock of a partition.
+func (g *Group) Assigned(p *gateway.Partition) {
+	gp := &groupPartition{p: p, afar: map[string]*Input{}}
+	var parts []Part
+	for _, part := range g.afar {
+		part.Input = &Input{}
+		gp.afar[part.Name] = part.Input
+		parts = append(parts, part)
+	}
+	for _, in := range g.inputs {
+		c := &Input{}
+		gp.inputs = append(gp.inputs, c)
+		parts = append(parts, Part{Name: fmt.Sprintf("%s/%d", in.Topic, p.ID), Input: c, Lateness: in.Lateness, Skew: in.Skew})
+	}
+	gp.clock = NewPartition(append(parts, g.shared...)...)
+	g.mu.Lock()
+	g.parts[p.ID] = gp
+	g.mu.Unlock()
+}
+
+// Claimed says where an input begins, and lets the poller ask for its end from now on.
+func (g *Group) Claimed(p *gateway.Partition, input int, initial int64) {
+	g.mu.RLock()
+	gp := g.parts[p.ID]
+	g.mu.RUnlock()
+	if gp == nil {
+		return
+	}
+	gp.inputs[input].Committed(initial)
+	g.poller.Register(tail.TopicPartition{Topic: g.inputs[input].Topic, Partition: p.ID}, gp.inputs[input])
+}
+
+// Committed moves the clocks of a partition.
+func (g *Group) Committed(p *gateway.Partition, next, newest []int64) {
+	g.mu.RLock()
+	gp := g.parts[p.ID]
+	g.mu.RUnlock()
+	if gp == nil {
+		return
+	}
+	for i, c := range gp.inputs {
+		if next[i] >= 0 {
+			c.Committed(next[i])
+		}
+		if newest[i] > 0 {
+			c.Record(event.Time(newest[i]))
+		}
+	}
+}
+
+// Hear takes the clock of a partition afar, as it lay behind its copies in a partition of the group.
+func (g *Group) Hear(p *gateway.Partition, of string, applied event.Time, live bool, newest, asked event.Time) {
+	g.mu.RLock()
+	gp := g.parts[p.ID]
+	g.mu.RUnlock()
+	if gp == nil || gp.afar[of] == nil {
+		return
+	}
+	c := gp.afar[of]
+	c.Committed(0)
+	if live {
+		c.Observe(applied, 0)
+	} else {
+		c.Observe(asked, 1)
+	}
+	if newest > beginning {
+		c.Record(newest)
+	}
+}
+
+// Newest returns the greatest record time applied of a partition's inputs.
+func (g *Group) Newest(partition int32) event.Time {
+	g.mu.RLock()
+	gp := g.parts[partition]
+	g.mu.RUnlock()
+	newest := beginning
+	if gp != nil {
+		for _, c := range gp.inputs {
+			if t, ok := c.newest(); ok {
+				newest = max(newest, t)
+			}
+		}
+	}
+	return newest
+}
+
+// Revoked forgets a partition.
+func (g *Group) Revoked(p *gateway.Partition) {
+	g.mu.Lock()
+	delete(g.parts, p.ID)
+	g.mu.Unlock()
+	for i := range g.inputs {
+		g.poller.Unregister(tail.TopicPartition{Topic: g.inputs[i].Topic, Partition: p.ID})
+	}
+	g.m.DropPartition(metrics.Partition(g.name, p.ID))
+}
+
+// Read returns through when a partition is applied (live: known) and complete (the beginning of time, if not known).
+func (g *Group) Read(partition int32) (applied, complete event.Time, live bool) {
+	g.mu.RLock()
+	gp := g.parts[partition]
+	g.mu.RUnlock()
+	if gp == nil {
+		return beginning, beginning, false
+	}
+	applied, live = gp.clock.Applied()
+	complete, known := gp.clock.Complete()
+	if !known {
+		complete = beginning
+	}
+	if !live {
+		applied = beginning
+	}
+	return applied, complete, live
+}
+
+// Why says of a partition what holds its clock back, and how many records it is behind.
+func (g *Group) Why(partition int32) (input string, why Reason, behind int64) {
+	g.mu.RLock()
+	gp := g.parts[partition]
+	g.mu.RUnlock()
+	if gp == nil {
+		return "", Unknown, 0
+	}
+	input, why = gp.clock.Why()
+	return input, why, gp.clock.Behind()
+}
+
+// Tick sends every partition its clock unit and exports what the clocks show. The poller calls it after each round.
+func (g *Group) Tick() {
+	g.mu.RLock()
+	parts := make([]*groupPartition, 0, len(g.parts))
+	for _, gp := range g.parts {
+		parts = append(parts, gp)
+	}
+	g.mu.RUnlock()
+	for _, gp := range parts {
+		gp.p.Send(topology.ClockInput, nil, true)
+		label := metrics.Partition(g.name, gp.p.ID)
+		applied, complete, live := g.Read(gp.p.ID)
+		state := metrics.CatchingUp
+		if live {
+			state = metrics.LiveState
+			g.m.AppliedThrough.WithLabelValues(label).Set(float64(applied) / 1000)
+		}
+		if complete > beginning {
+			g.m.CompleteThrough.WithLabelValues(label).Set(float64(complete) / 1000)
+		}
+		g.m.SetPartitionState(label, state)
+	}
+}
+
+// newest returns the greatest record time applied.
+func (c *Input) newest() (event.Time, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.record, c.hasRecord
+}

@@ -1,0 +1,94 @@
+package contracts
+
+import (
+	"sort"
+	"sync/atomic"
+
+	"github.com/freshet-io/freshet/event"
+	"github.com/freshet-io/freshet/freshness"
+	"github.com/freshet-io/freshet/slo"
+)
+
+// Entry is a contract that is or was in force.
+type Entry struct {
+	Since    event.Time // the first entry is in force before that, too
+	Hash     string
+	File     *slo.File
+	Contract *freshness.Contract
+}
+
+// Log is the history of contracts. It is safe for concurrent use; reading it takes no lock.
+type Log struct {
+	entries atomic.Pointer[[]Entry]
+}
+
+// All returns the entries, by time. They are read-only.
+func (l *Log) All() []Entry {
+	if e := l.entries.Load(); e != nil {
+		return *e
+	}
+	return nil
+}
+
+// At returns the contract in force at an instant, nil if there has never been one.
+func (l *Log) At(t event.Time) *freshness.Contract {
+	all := l.All()
+	if len(all) == 0 {
+		return nil
+	}
+	if n := len(all) - 1; t >= all[n].Since {
+		return all[n].Contract
+	}
+	i := sort.Search(len(all), func(i int) bool { return all[i].Since > t })
+	return all[max(0, i-1)].Contract
+}
+
+// Current returns the entry in force now; ok is false if there is none.
+func (l *Log) Current() (Entry, bool) {
+	all := l.All()
+	if len(all) == 0 {
+		return Entry{}, false
+	}
+	return all[len(all)-1], true
+}
+
+// DecisionRetention returns for how long the effects of an event may come late.
+func (l *Log) DecisionRetention() freshness.Duration {
+	e, ok := l.Current()
+	if !ok {
+		return 0
+	}
+	return e.File.DecisionRetention()
+}
+
+// VersionsLimit returns how many versions are kept of an item of a kind.
+func (l *Log) VersionsLimit(kind string) int {
+	if e, ok := l.Current(); ok {
+		if c := e.Contract.Contexts[kind]; c != nil && c.VersionsLimit > 0 {
+			return c.VersionsLimit
+		}
+	}
+	return freshness.DefaultVersionsLimit
+}
+
+// add inserts an entry by its time. A contract that is accepted again at the same instant changes nothing.
+func (l *Log) add(e Entry) {
+	old := l.All()
+	i := sort.Search(len(old), func(i int) bool { return old[i].Since > e.Since || old[i].Since == e.Since && old[i].Hash >= e.Hash })
+	if i < len(old) && old[i].Since == e.Since && old[i].Hash == e.Hash {
+		return
+	}
+	next := make([]Entry, 0, len(old)+1)
+	next = append(append(append(next, old[:i]...), e), old[i:]...)
+	l.entries.Store(&next)
+}
+
+// Had says whether a contract has ever been in force.
+func (l *Log) Had(hash string) bool {
+	for _, e := range l.All() {
+		if e.Hash == hash {
+			return true
+		}
+	}
+	return false
+}

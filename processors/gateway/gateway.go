@@ -1,0 +1,306 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/IBM/sarama"
+	"github.com/freshet-io/freshet/internal/metrics"
+	"github.com/freshet-io/freshet/processors/tail"
+	"github.com/freshet-io/freshet/state"
+	"github.com/go-kit/log"
+	"github.com/go-kit/log/level"
+	"github.com/grafana/dskit/backoff"
+	"github.com/lovoo/goka"
+	"github.com/lovoo/goka/storage"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// Group is what runs on the gateway: its callbacks. Unit, Seal and Assign of one partition never run at the same time.
+type Group interface {
+	// Assign is called once a partition's rows are restored, before its first unit.
+	Assign(ctx context.Context, p *Partition) error
+	// Unit processes the records of one key, or a virtual message. What it emits and the rows it touches are committed together with the
+	// unit's offsets, or not at all; then it may be called again with the same records.
+	Unit(p *Partition, u *Unit)
+	// Seal is called inside the barrier, before the partition's rows are encoded.
+	Seal(p *Partition)
+	// Claimed says from which offset an input is read (negative: from the oldest record).
+	Claimed(p *Partition, input int, initial int64)
+	// Committed is called after a transaction: everything up to the given barrier is committed, and the positions (-1: nothing read yet)
+	// and greatest record times of the inputs with it. A barrier that found nothing to commit calls it too.
+	Committed(p *Partition, barrier uint64, next, newest []int64)
+	// Revoke is called when the session has ended.
+	Revoke(p *Partition)
+}
+
+// Spec says what group to run.
+type Spec struct {
+	Name     string   // consumer group, with prefix
+	Inputs   []string // topics that exist; the partitions of all of them are assigned together
+	Virtual  []string // topics that do not
+	Table    string   // changelog topic, "" for a group without a table
+	TableID  state.Table
+	Schema   func() state.Schema // one for each partition
+	Outputs  []string
+	Instance string
+	TxnID    string // transactional.id
+	Fence    string // prefix of the transactional ids of the group's instances
+}
+
+// Gateway runs one group of this instance.
+type Gateway struct {
+	cfg     Config
+	spec    Spec
+	brokers []string
+	db      *state.DB
+	logs    *tail.Logs
+	group   Group
+	m       *metrics.Metrics
+	logger  log.Logger
+
+	client  atomic.Pointer[kgo.Client]
+	failed  atomic.Bool // the client must be replaced before the next session
+	current atomic.Pointer[session]
+	ids     map[string][16]byte
+	counts  map[string]int32 // partitions of the inputs
+}
+
+// New returns a gateway; Run runs it.
+func New(cfg Config, spec Spec, brokers []string, db *state.DB, logs *tail.Logs, group Group, m *metrics.Metrics, logger log.Logger) *Gateway {
+	return &Gateway{cfg: cfg, spec: spec, brokers: brokers, db: db, logs: logs, group: group, m: m, logger: log.With(logger, "group", spec.Name)}
+}
+
+// Run keeps a goka processor running until ctx ends: goka's are one-shot, so after one has failed a new one is built.
+func (g *Gateway) Run(ctx context.Context) error {
+	defer g.closeClient()
+	retry := backoff.New(ctx, backoff.Config{MinBackoff: 100 * time.Millisecond, MaxBackoff: 10 * time.Second})
+	for ctx.Err() == nil {
+		started := time.Now()
+		err := g.runOnce(ctx)
+		if ctx.Err() != nil {
+			return nil
+		}
+		_ = level.Warn(g.logger).Log("msg", "group ended, starting it again", "err", err)
+		if time.Since(started) > time.Minute {
+			retry.Reset()
+		}
+		retry.Wait()
+	}
+	return nil
+}
+
+func (g *Gateway) runOnce(ctx context.Context) error {
+	processor, err := goka.NewProcessor(g.brokers, g.graph(),
+		goka.WithClientID(g.spec.Instance),
+		goka.WithLogger(gokaLogger{g.logger}),
+		goka.WithNilHandling(goka.NilProcess),
+		goka.WithPartitionChannelSize(512),
+		goka.WithStorageBuilder(g.storage),
+		goka.WithTopicManagerBuilder(g.topicManager),
+		goka.WithConsumerGroupBuilder(g.consumerGroup),
+		goka.WithConsumerSaramaBuilder(goka.SaramaConsumerBuilderWithConfig(g.cfg.Sarama(""))),
+		goka.WithProducerBuilder(func([]string, string, func() hash.Hash32) (goka.Producer, error) { return producer{}, nil }),
+	)
+	if err != nil {
+		return fmt.Errorf("build group %s: %w", g.spec.Name, err)
+	}
+	return processor.Run(ctx)
+}
+
+func (g *Gateway) graph() *goka.GroupGraph {
+	var edges []goka.Edge
+	for _, t := range append(append([]string(nil), g.spec.Inputs...), g.spec.Virtual...) {
+		edges = append(edges, goka.Input(goka.Stream(t), tokenCodec{}, g.callback))
+	}
+	for _, t := range g.spec.Outputs {
+		edges = append(edges, goka.Output(goka.Stream(t), tokenCodec{}))
+	}
+	if g.spec.Table != "" {
+		edges = append(edges, goka.Persist(tokenCodec{}))
+	}
+	return goka.DefineGroup(goka.Group(g.spec.Name), edges...)
+}
+
+// callback is every input's: it takes the unit that the token stands for.
+func (g *Gateway) callback(ctx goka.Context, _ any) {
+	p := g.current.Load().parts[ctx.Partition()]
+	u := <-p.units
+	u.Key = ctx.Key()
+	p.begin(u)
+	g.group.Unit(p, u)
+}
+
+// tokenCodec never fails: what goka carries is a token.
+type tokenCodec struct{}
+
+func (tokenCodec) Encode(any) ([]byte, error) { return token, nil }
+func (tokenCodec) Decode([]byte) (any, error) { return nil, nil }
+
+// producer is goka's: nothing goes through it, outputs and rows are the partition's.
+type producer struct{}
+
+var errProducer = errors.New("outputs and rows go through the unit's partition, not through goka's context")
+
+func (producer) Emit(string, string, []byte) *goka.Promise {
+	promise, finish := goka.NewPromiseWithFinisher()
+	finish(nil, errProducer)
+	return promise
+}
+func (p producer) EmitWithHeaders(topic, key string, value []byte, _ goka.Headers) *goka.Promise {
+	return p.Emit(topic, key, value)
+}
+func (producer) Close() error { return nil }
+
+func (g *Gateway) storage(_ string, partition int32) (storage.Storage, error) {
+	rows := g.db.NewPartition(g.spec.TableID, partition, g.spec.Schema(), g.cfg.CachedRows/max(1, len(g.current.Load().parts)))
+	g.current.Load().parts[partition].Rows = rows
+	return rows, nil
+}
+
+func (g *Gateway) topicManager(brokers []string) (goka.TopicManager, error) {
+	cfg := g.cfg.Sarama("")
+	tmc := goka.NewTopicManagerConfig()
+	tmc.MismatchBehavior = goka.TMConfigMismatchBehaviorFail
+	inner, err := goka.NewTopicManager(brokers, cfg, tmc)
+	if err != nil {
+		return nil, fmt.Errorf("topic manager: %w", err)
+	}
+	parts, err := inner.Partitions(g.spec.Inputs[0])
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("partitions of %s: %w", g.spec.Inputs[0], err), inner.Close())
+	}
+	virtual := map[string]int32{}
+	for _, t := range g.spec.Virtual {
+		virtual[t] = int32(len(parts))
+	}
+	return g.logs.TopicManager(inner, virtual), nil
+}
+
+// Partition returns an assigned partition of the session that runs, nil if this instance does not have it.
+func (g *Gateway) Partition(id int32) *Partition {
+	if s := g.current.Load(); s != nil && s.up.Load() {
+		return s.parts[id]
+	}
+	return nil
+}
+
+// Partitions returns the ids of the partitions this instance runs now.
+func (g *Gateway) Partitions() []int32 {
+	s := g.current.Load()
+	if s == nil || !s.up.Load() {
+		return nil
+	}
+	ids := make([]int32, 0, len(s.parts))
+	for id := range s.parts {
+		ids = append(ids, id)
+	}
+	return ids
+}
+
+// Running says whether a session has been set up: its partitions are restored and being processed.
+func (g *Gateway) Running() bool {
+	s := g.current.Load()
+	return s != nil && s.up.Load()
+}
+
+// ---- sarama.ConsumerGroup
+
+func (g *Gateway) consumerGroup(brokers []string, name, client string) (sarama.ConsumerGroup, error) {
+	cfg := g.cfg.Sarama(g.spec.Instance)
+	cfg.ClientID = client
+	cg, err := sarama.NewConsumerGroup(brokers, name, cfg)
+	if err != nil {
+		return nil, fmt.Errorf("join group %s: %w", name, err)
+	}
+	return &consumerGroup{ConsumerGroup: cg, g: g}, nil
+}
+
+type consumerGroup struct {
+	sarama.ConsumerGroup
+	g *Gateway
+}
+
+// Consume does not return to goka while ctx lives, for goka then sleeps for five seconds: a rebalance, an abort or a fence is a new
+// session, at whose start goka restores its partitions.
+func (c *consumerGroup) Consume(ctx context.Context, _ []string, h sarama.ConsumerGroupHandler) error {
+	retry := backoff.New(ctx, backoff.Config{MinBackoff: 50 * time.Millisecond, MaxBackoff: 5 * time.Second})
+	for ctx.Err() == nil {
+		began := time.Now()
+		err := c.session(ctx, h)
+		if errors.Is(err, sarama.ErrClosedConsumerGroup) {
+			return err
+		}
+		if ctx.Err() != nil {
+			break
+		}
+		if err != nil {
+			_ = level.Warn(c.g.logger).Log("msg", "session ended", "err", err)
+		}
+		if err == nil || time.Since(began) > 30*time.Second {
+			retry.Reset()
+		}
+		if err != nil {
+			retry.Wait()
+		}
+	}
+	return nil
+}
+
+func (c *consumerGroup) session(ctx context.Context, h sarama.ConsumerGroupHandler) error {
+	g := c.g
+	if err := g.ready(ctx); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	hd := &handler{g: g, inner: h, cg: c.ConsumerGroup, end: cancel, awaited: make(chan struct{})}
+	var reaper sync.WaitGroup
+	reaper.Go(func() { g.reap(ctx, hd.awaited) })
+	err := c.ConsumerGroup.Consume(ctx, g.spec.Inputs, hd)
+	cause := context.Cause(ctx)
+	cancel(nil)
+	reaper.Wait()
+	if err == nil && cause != nil && !errors.Is(cause, context.Canceled) {
+		err = cause
+	}
+	return err
+}
+
+// reap ends open transactions of members that have left the group, while a session is awaited: sarama fetches offsets before Setup, and
+// they are not stable as long as such a transaction is open.
+func (g *Gateway) reap(ctx context.Context, awaited <-chan struct{}) {
+	tick := time.NewTicker(500 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-awaited:
+			return
+		case <-tick.C:
+		}
+		members, err := g.members(ctx)
+		if err == nil {
+			var fenced int
+			fenced, err = g.logs.Reap(ctx, g.spec.Fence, func(id string) bool { return g.alive(id, members) }, 2*time.Second)
+			g.m.Fences.WithLabelValues(g.spec.Name).Add(float64(fenced))
+		}
+		if err != nil && ctx.Err() == nil {
+			_ = level.Warn(g.logger).Log("msg", "looking for transactions of instances that have left", "err", err)
+		}
+	}
+}
+
+type gokaLogger struct{ log.Logger }
+
+func (l gokaLogger) Print(args ...any)   { _ = level.Debug(l).Log("msg", fmt.Sprint(args...)) }
+func (l gokaLogger) Println(args ...any) { l.Print(args...) }
+func (l gokaLogger) Printf(format string, args ...any) {
+	_ = level.Debug(l).Log("msg", fmt.Sprintf(format, args...))
+}

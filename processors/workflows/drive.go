@@ -1,0 +1,214 @@
+package workflows
+
+import (
+	"encoding/binary"
+	"sync"
+
+	"github.com/freshet-io/freshet/event"
+	"github.com/freshet-io/freshet/freshness"
+	"github.com/freshet-io/freshet/processors/sources"
+	"github.com/freshet-io/freshet/state"
+	"github.com/freshet-io/freshet/topology"
+	"github.com/go-kit/log/level"
+)
+
+// driver drives changes of sources through the workflows of one partition.
+//
+// A change goes through four stages. It comes in from the View. A marker unit takes what has come in: from here on every unit of the
+// partition sees it. Once a transaction that was sealed behind the marker is committed, every row that was made before is in the index,
+// and the index is searched. What is found is judged again in units. Then the cursor moves.
+type driver struct {
+	pt     *partition
+	unhear func()
+
+	mu       sync.Mutex
+	stopped  bool
+	incoming map[itemKey]event.Time // item (key "": the kind) → uses from when on
+	marked   bool                   // a marker is on its way, or a search
+	ripe     map[itemKey]event.Time
+	through  []int64 // offsets of the sources table that incoming reaches to
+	barrier  uint64  // the marker's: what was before is committed with a later one
+	waiting  bool    // ripe waits for that
+	done     []int64 // offsets that have been driven
+	moved    bool    // done has moved since it was last asked for
+}
+
+type itemKey struct{ kind, key string }
+
+// marker is the payload of a unit that separates what was before a change from what sees it.
+type marker struct{}
+
+// recheck is the payload of a unit that judges workflows again: keys, and from when on their uses may have changed.
+type recheck struct {
+	keys []string
+	from []event.Time
+	last bool // the last of a search
+}
+
+const recheckUnit = 256 // workflows judged again in one unit
+
+// start hears of changes, and begins with those that the partition's last owner has not driven.
+func (d *driver) start(pt *partition) {
+	d.pt = pt
+	d.incoming = map[itemKey]event.Time{}
+	d.done = pt.cursor.driven
+	view := pt.g.View
+	d.unhear = view.Listen(d.hear)
+	place := func(kind, key string) int32 {
+		return pt.g.Partitioner.PartitionString(kind+"/"+key, view.Partitions())
+	}
+	view.ChangedSince(pt.cursor.driven, place, func(kind, key string) {
+		d.hear(sources.Change{Kind: kind, Key: key, From: oldest})
+	})
+}
+
+func (d *driver) stop() {
+	d.unhear()
+	d.mu.Lock()
+	d.stopped = true
+	d.mu.Unlock()
+}
+
+// hear takes a change. It runs on the goroutine that read it, after the View has it.
+func (d *driver) hear(c sources.Change) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	k := itemKey{c.Kind, c.Key}
+	if from, known := d.incoming[k]; !known || c.From < from {
+		d.incoming[k] = c.From
+	}
+	d.mark()
+}
+
+func (d *driver) mark() {
+	if d.marked || d.stopped || len(d.incoming) == 0 {
+		return
+	}
+	d.marked = true
+	d.pt.p.Send(topology.SourceInput, marker{}, false)
+}
+
+// unit runs a marker or judges workflows again.
+func (d *driver) unit(payload any) error {
+	switch m := payload.(type) {
+	case marker:
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		d.ripe, d.incoming = d.incoming, map[itemKey]event.Time{}
+		d.through = d.pt.g.View.Offsets()
+		d.barrier, d.waiting = d.pt.p.Barriers(), true
+	case recheck:
+		for i, key := range m.keys {
+			r, err := d.pt.row(key)
+			if err != nil {
+				return err
+			}
+			if r == nil {
+				continue
+			}
+			if err := d.pt.again(r, m.from[i]); err != nil {
+				return err
+			}
+		}
+		if m.last {
+			d.finish()
+		}
+	}
+	return nil
+}
+
+func (d *driver) finish() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.done, d.moved = d.through, true
+	d.marked = false
+	d.mark()
+}
+
+// committed starts the search once what was before the marker is in the index.
+func (d *driver) committed(barrier uint64) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if !d.waiting || barrier <= d.barrier || d.stopped {
+		return
+	}
+	d.waiting = false
+	ripe := d.ripe
+	d.ripe = nil
+	go d.search(ripe)
+}
+
+// search finds the workflows whose uses the changes may touch and hands them to units.
+func (d *driver) search(changes map[itemKey]event.Time) {
+	found := map[string]event.Time{}
+	for k, from := range changes {
+		if err := d.find(k, from, found); err != nil {
+			_ = level.Error(d.pt.g.Logger).Log("msg", "index of workflows cannot be searched", "partition", d.pt.p.ID, "err", err)
+			return // nothing is driven, and the cursor does not move: the next owner does it again
+		}
+	}
+	m := recheck{}
+	for key, from := range found {
+		m.keys, m.from = append(m.keys, key), append(m.from, from)
+		if len(m.keys) == recheckUnit {
+			d.pt.p.Send(topology.SourceInput, m, false)
+			m = recheck{}
+		}
+	}
+	m.last = true
+	d.pt.p.Send(topology.SourceInput, m, false)
+}
+
+// find adds the workflows whose latest use of an item is not before an instant, or which are unsettled about one.
+func (d *driver) find(k itemKey, from event.Time, found map[string]event.Time) error {
+	lower := []byte{itemEntry}
+	upper := []byte{itemEntry + 1}
+	if k.key != "" {
+		lower = binary.BigEndian.AppendUint64(lower, itemHash(k.kind, k.key))
+		upper = appendItem(nil, itemHash(k.kind, k.key), max(from, oldest+1)-1, "")
+		return d.scan(lower, upper, from, found)
+	}
+	// Of a whole kind: every item of it that is known.
+	var err error
+	d.pt.g.View.EachOf(k.kind, func(key string) bool {
+		err = d.find(itemKey{k.kind, key}, from, found)
+		return err == nil
+	})
+	return err
+}
+
+func (d *driver) scan(lower, upper []byte, from event.Time, found map[string]event.Time) error {
+	return d.pt.g.DB.ScanIndex(state.Workflows, d.pt.p.ID, lower, upper, func(key, _ []byte) bool {
+		if len(key) > itemKeyLen {
+			workflow := string(key[itemKeyLen:])
+			if before, known := found[workflow]; !known || from < before {
+				found[workflow] = from
+			}
+		}
+		return true
+	})
+}
+
+// driven returns the offsets of the sources table that have been driven, and whether they have moved since the last call.
+func (d *driver) driven() ([]int64, bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	moved := d.moved
+	d.moved = false
+	return d.done, moved
+}
+
+// again judges the uses of a workflow that a change from an instant on may have changed.
+func (pt *partition) again(r *row, from event.Time) error {
+	for i := range r.w.Uses {
+		u := &r.w.Uses[i]
+		if u.Said.Revision > 0 && (u.Time >= from || u.Said.Unsettled) {
+			if err := pt.judge(r, u); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+var _ freshness.Sources = (*sources.View)(nil)

@@ -1,0 +1,260 @@
+package workflows
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/freshet-io/freshet/event"
+	"github.com/freshet-io/freshet/freshness"
+	"github.com/freshet-io/freshet/internal/metrics"
+	"github.com/freshet-io/freshet/processors/clock"
+	"github.com/freshet-io/freshet/processors/gateway"
+	"github.com/freshet-io/freshet/processors/intake"
+	"github.com/freshet-io/freshet/processors/sources"
+	"github.com/freshet-io/freshet/processors/tail"
+	"github.com/freshet-io/freshet/state"
+	"github.com/freshet-io/freshet/topology"
+	"github.com/go-kit/log"
+)
+
+// Contracts is what the group needs of the contracts that have been in force.
+type Contracts interface {
+	// At returns the contract in force at an instant.
+	At(t event.Time) *freshness.Contract
+	// DecisionRetention returns for how long the effects of an event may come late.
+	DecisionRetention() freshness.Duration
+}
+
+// Deps is what a Group works with.
+type Deps struct {
+	Plan        *intake.Plan
+	Events      func() event.Config
+	Contracts   Contracts
+	View        *sources.View
+	SourceTable string
+	Partitioner topology.Partitioner // of the source topics
+	Logs        *tail.Logs
+	DB          *state.DB
+	Clock       *clock.Group
+	Limits      freshness.Limits
+	Verdicts    string // topic
+	Metrics     *metrics.Metrics
+	Now         func() time.Time
+	Logger      log.Logger
+}
+
+// Group judges. It implements gateway.Group.
+type Group struct{ Deps }
+
+// New returns the group.
+func New(d Deps) *Group { return &Group{d} }
+
+// internLimit bounds the names of which a partition keeps one copy.
+const internLimit = 1 << 16
+
+// Schema returns how the table's rows are read; each partition has its own.
+func Schema() state.Schema { return schema{freshness.NewInterner(internLimit).Intern} }
+
+// partition is what the group keeps of an assigned partition. It belongs to the partition's goroutine, but for drive.
+type partition struct {
+	g      *Group
+	p      *gateway.Partition
+	intake *intake.Intake
+	cursor *cursor
+
+	due     deadlines   // uses that wait for the partition's own clock
+	blocked []deadlines // by source partition: uses that wait for its clock
+	drive   driver
+
+	limits  freshness.Limits
+	touched []freshness.Touched // by the records of the unit that runs
+	event   event.Event
+	verdict freshness.Verdict
+	buf     []byte
+	wrote   time.Time // when the cursor was written last
+}
+
+// Assign takes a partition over: it may judge once the View has reached the ends that the sources table has now.
+func (g *Group) Assign(ctx context.Context, p *gateway.Partition) error {
+	pt := &partition{g: g, p: p, intake: intake.New(g.Plan, p, g.Events(), g.Metrics), limits: g.Limits}
+	pt.intake.OnClock(func(of string, c intake.Clock) { g.Clock.Hear(p, of, c.Applied, c.Live, c.Newest, c.Asked) })
+	pt.limits.Intern = freshness.NewInterner(internLimit).Intern
+	key := topology.ControlKey("cursor", p.ID)
+	found, err := p.Rows.Row(key)
+	if err != nil {
+		return err
+	}
+	pt.cursor, _ = found.(*cursor)
+	if pt.cursor == nil {
+		pt.cursor = &cursor{key: key, complete: oldest}
+	}
+	q := g.View.Partitions()
+	pt.blocked = make([]deadlines, q)
+	ends := make([]int64, q)
+	for i := range ends {
+		if ends[i], err = g.Logs.Usable(ctx, g.SourceTable, int32(i)); err != nil {
+			return fmt.Errorf("end of %s/%d: %w", g.SourceTable, i, err)
+		}
+	}
+	if err := g.View.WaitThrough(ctx, ends); err != nil {
+		return err
+	}
+	if err := pt.loadDeadlines(); err != nil {
+		return err
+	}
+	pt.drive.start(pt)
+	p.User = pt
+	g.Clock.Assigned(p)
+	return nil
+}
+
+// loadDeadlines reads the uses that were not final when the partition was last committed.
+func (pt *partition) loadDeadlines() error {
+	return pt.g.DB.ScanIndex(state.Workflows, pt.p.ID, []byte{deadlineEntry}, []byte{deadlineEntry + 1}, func(key, _ []byte) bool {
+		if len(key) > deadlineKeyLen {
+			pt.due.push(deadline{at: fromSortable(key[1:]), key: string(key[deadlineKeyLen:])})
+		}
+		return true
+	})
+}
+
+// Claimed passes on where an input begins.
+func (g *Group) Claimed(p *gateway.Partition, input int, initial int64) {
+	g.Clock.Claimed(p, input, initial)
+}
+
+// Revoke forgets a partition.
+func (g *Group) Revoke(p *gateway.Partition) {
+	g.Clock.Revoked(p)
+	p.User.(*partition).drive.stop()
+}
+
+// cursorPace is how often the cursor is written at most: what lies between is driven again, for nothing.
+const cursorPace = time.Second
+
+// Seal adds the cursor to a transaction that is written anyway.
+func (g *Group) Seal(p *gateway.Partition) {
+	pt := p.User.(*partition)
+	now := g.Now()
+	if p.Rows.Dirty() == 0 || now.Sub(pt.wrote) < cursorPace {
+		return
+	}
+	driven, moved := pt.drive.driven()
+	if complete := g.complete(pt); moved || complete > pt.cursor.complete {
+		pt.wrote = now
+		pt.cursor.driven, pt.cursor.complete = driven, max(pt.cursor.complete, complete)
+		p.Rows.Put(pt.cursor.key, pt.cursor)
+	}
+}
+
+// Committed moves the clocks and lets the driver search for what has been sealed behind its marker.
+func (g *Group) Committed(p *gateway.Partition, barrier uint64, next, newest []int64) {
+	g.Clock.Committed(p, next, newest)
+	p.User.(*partition).drive.committed(barrier)
+}
+
+// Unit folds and judges the records of one workflow, or does what a virtual message asks for.
+func (g *Group) Unit(p *gateway.Partition, u *gateway.Unit) {
+	pt := p.User.(*partition)
+	var err error
+	switch u.Virtual {
+	case "":
+		err = pt.records(u)
+	case topology.ClockInput:
+		err = pt.tick()
+	case topology.SourceInput:
+		err = pt.drive.unit(u.Payload)
+	}
+	if err != nil {
+		// A row that cannot be read is a broken store, not bad input: the session must end before anything rests on it.
+		panic(err)
+	}
+}
+
+func (g *Group) complete(pt *partition) event.Time {
+	_, complete, _ := g.Clock.Read(pt.p.ID)
+	return complete
+}
+
+// row returns a workflow's row, nil if there is none.
+func (pt *partition) row(id string) (*row, error) {
+	found, err := pt.p.Rows.Row(id)
+	if err != nil {
+		return nil, err
+	}
+	r, _ := found.(*row)
+	return r, nil
+}
+
+// records folds the records of one key and judges what they touch.
+func (pt *partition) records(u *gateway.Unit) error {
+	var (
+		r    *row
+		e    = &pt.event
+		late = pt.lateBefore()
+	)
+	for i := range u.Records {
+		in := &u.Records[i]
+		at, ok := pt.intake.Take(in, e)
+		if !ok {
+			continue
+		}
+		if e.Time < late {
+			pt.intake.Late(in)
+			continue
+		}
+		if r == nil || r.w.ID != e.Subject { // records without a key share a unit, not a workflow
+			if err := pt.settle(r); err != nil {
+				return err
+			}
+			var err error
+			if r, err = pt.row(e.Subject); err != nil {
+				return err
+			}
+			if r == nil {
+				id := string(append([]byte(nil), e.Subject...))
+				r = newRow(freshness.NewWorkflow(id))
+				pt.p.Rows.Put(id, r)
+			}
+		}
+		uses := len(r.w.Uses)
+		t := r.w.Fold(e, at, &pt.limits)
+		pt.intake.Applied(in, !t.New)
+		if t.Conflict {
+			pt.g.Metrics.IDConflicts.Inc()
+		}
+		if !t.New {
+			continue
+		}
+		pt.p.Rows.Touch(r.w.ID)
+		if len(r.w.Uses) != uses {
+			r.count()
+		}
+		if t.Any {
+			pt.touched = append(pt.touched, t)
+		}
+	}
+	if n := len(u.Records); n > 0 {
+		pt.g.Metrics.EngineLag.Observe(pt.g.Now().Sub(u.Records[n-1].Msg.Timestamp).Seconds())
+	}
+	return pt.settle(r)
+}
+
+func (pt *partition) lateBefore() event.Time {
+	complete := pt.g.complete(pt)
+	if complete <= oldest/2 {
+		return oldest
+	}
+	return complete - event.Time(pt.g.Contracts.DecisionRetention())
+}
+
+// count brings pending up to date after uses have come or gone.
+func (r *row) count() {
+	r.pending = 0
+	for i := range r.w.Uses {
+		if r.w.Uses[i].Said.Revision == 0 {
+			r.pending++
+		}
+	}
+}

@@ -1,0 +1,227 @@
+package workflows
+
+import (
+	"github.com/freshet-io/freshet/event"
+	"github.com/freshet-io/freshet/freshness"
+	"github.com/freshet-io/freshet/internal/metrics"
+	"github.com/freshet-io/freshet/topology"
+)
+
+// tickUnit bounds how many due workflows one unit judges, so that input and the barrier wait no longer than for a batch.
+const tickUnit = 512
+
+// tick judges what the clocks have passed.
+func (pt *partition) tick() error {
+	complete := pt.g.complete(pt)
+	budget := tickUnit
+	run := func(d *deadlines, through event.Time) error {
+		for budget > 0 {
+			x, ok := d.pop(through)
+			if !ok {
+				return nil
+			}
+			budget--
+			r, err := pt.row(x.key)
+			if err != nil {
+				return err
+			}
+			if r == nil {
+				continue
+			}
+			r.due, r.blocked = never, never
+			if err := pt.final(r, complete); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	if err := run(&pt.due, complete); err != nil {
+		return err
+	}
+	for q := range pt.blocked {
+		if pt.blocked[q].len() == 0 {
+			continue
+		}
+		_, through, _ := pt.g.View.Clock(int32(q))
+		if err := run(&pt.blocked[q], min(through, complete)); err != nil {
+			return err
+		}
+	}
+	if budget == 0 {
+		pt.p.Send(topology.ClockInput, nil, true)
+	}
+	return nil
+}
+
+// settle judges what a unit's records have touched, and makes final, or schedules, what is not final yet.
+func (pt *partition) settle(r *row) error {
+	touched := pt.touched
+	pt.touched = pt.touched[:0]
+	if r == nil {
+		return nil
+	}
+	for i := range touched {
+		for u := range r.w.Affected(touched[i]) {
+			if u.Said.Revision == 0 {
+				continue
+			}
+			if err := pt.judge(r, u); err != nil {
+				return err
+			}
+		}
+	}
+	if r.pending == 0 {
+		return nil
+	}
+	return pt.final(r, pt.g.complete(pt))
+}
+
+// final judges the uses of a workflow that are not final and that the partition's clock has passed; the earliest of the others is
+// scheduled.
+func (pt *partition) final(r *row, complete event.Time) error {
+	next := never
+	for i, left := len(r.w.Uses)-1, r.pending; i >= 0 && left > 0; i-- {
+		u := &r.w.Uses[i]
+		if u.Said.Revision > 0 {
+			continue
+		}
+		left--
+		switch {
+		case u.Time > complete:
+			next = u.Time
+		default:
+			if err := pt.judge(r, u); err != nil {
+				return err
+			}
+		}
+	}
+	if next < r.due {
+		r.due = next
+		pt.due.push(deadline{at: next, key: r.w.ID})
+	}
+	return nil
+}
+
+// judge judges one use. The first time it is made final, unless a source it rests on has not been applied that far; after that a
+// difference is a new revision.
+func (pt *partition) judge(r *row, u *freshness.Use) error {
+	v := &pt.verdict
+	c := pt.g.Contracts.At(u.Time)
+	r.w.Judge(u, pt.g.View, c, v)
+	first := u.Said.Revision == 0
+	if first {
+		if q := pt.behind(u.Time, v); q >= 0 {
+			if u.Time < r.blocked {
+				r.blocked = u.Time
+				pt.blocked[q].push(deadline{at: u.Time, key: r.w.ID})
+			}
+			return nil
+		}
+	}
+	digest := v.Digest()
+	unsettled := v.Unsettled()
+	if !first && digest == u.Said.Digest {
+		if unsettled != u.Said.Unsettled {
+			u.Said.Unsettled = unsettled
+			pt.p.Rows.Touch(r.w.ID)
+		}
+		return nil
+	}
+	before := u.Said.Verdict
+	now := event.Of(pt.g.Now())
+	u.Said = freshness.Said{
+		Revision: u.Said.Revision + 1, Digest: digest, Contract: contractTag(c.Hash), Verdict: v.Kind,
+		JudgedAt: now, CompleteThrough: min(pt.g.complete(pt), now), Unsettled: unsettled,
+	}
+	if first {
+		r.pending--
+	}
+	pt.p.Rows.Touch(r.w.ID)
+	pt.publish(r, u, v)
+	if first {
+		pt.countFirst(u, v)
+	} else {
+		pt.g.Metrics.Amendments.WithLabelValues(before.String(), v.Kind.String()).Inc()
+	}
+	return nil
+}
+
+// behind returns a source partition that has not been applied up to an instant and that the verdict rests on, -1 if there is none.
+func (pt *partition) behind(t event.Time, v *freshness.Verdict) int {
+	view := pt.g.View
+	if view.Complete() >= t {
+		return -1
+	}
+	for i := range v.Items {
+		q := pt.g.Partitioner.PartitionString(v.Items[i].Kind+"/"+v.Items[i].Key, view.Partitions())
+		if _, complete, _ := view.Clock(q); complete < t {
+			return int(q)
+		}
+	}
+	if v.Silent { // a heartbeat of the whole kind may lie in any partition
+		for q := range view.Partitions() {
+			if _, complete, _ := view.Clock(q); complete < t {
+				return int(q)
+			}
+		}
+	}
+	return -1
+}
+
+// contractTag returns the first eight bytes of a contract's hash.
+func contractTag(hash string) uint64 {
+	const skip = len("sha256:")
+	var tag uint64
+	for i := skip; i < len(hash) && i < skip+16; i++ {
+		c := hash[i]
+		switch {
+		case c >= '0' && c <= '9':
+			c -= '0'
+		case c >= 'a' && c <= 'f':
+			c -= 'a' - 10
+		}
+		tag = tag<<4 | uint64(c&15)
+	}
+	return tag
+}
+
+// countFirst counts a first final verdict.
+func (pt *partition) countFirst(u *freshness.Use, v *freshness.Verdict) {
+	m := pt.g.Metrics
+	workflow := m.Labels.Workflow(v.WorkflowType)
+	m.Decisions.WithLabelValues(workflow, u.Kind.String(), v.Kind.String(), u.Traffic.String()).Inc()
+	if v.Kind == freshness.IsUnknown {
+		for _, reason := range v.Reasons.List() {
+			m.UnknownDecisions.WithLabelValues(workflow, reason.String()).Inc()
+		}
+	}
+	for i := range v.Items {
+		it := &v.Items[i]
+		kind := m.Labels.Kind(it.Kind)
+		if it.HasAge {
+			m.ContextAge.WithLabelValues(workflow, kind).Observe(it.Age.Seconds())
+		}
+		if it.HasStaleness {
+			m.Staleness.WithLabelValues(workflow, kind).Observe(it.Staleness.Seconds())
+			m.VersionsBehind.WithLabelValues(workflow, kind).Observe(float64(it.Behind))
+		}
+		for j := range it.Causes {
+			s := &it.Causes[j]
+			m.StaleSeconds.WithLabelValues(workflow, s.Cause.String(), m.Labels.Owner(s.Owner)).Add(s.For.Seconds())
+			m.Propagation.WithLabelValues(kind, hop(s.Cause)).Observe(s.For.Seconds())
+		}
+		if v.Kind == freshness.IsStale && it.Verdict == freshness.IsStale && len(it.Causes) > 0 {
+			m.StaleDecisions.WithLabelValues(workflow, kind, v.Cause.String(), m.Labels.Owner(v.Owner)).Inc()
+		}
+	}
+}
+
+func hop(c freshness.Cause) string {
+	switch c {
+	case freshness.SourceLate, freshness.SilentSource:
+		return metrics.HopSource
+	case freshness.ConsumerLag, freshness.ServingStale:
+		return metrics.HopServing
+	}
+	return metrics.HopHold
+}

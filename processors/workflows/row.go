@@ -1,0 +1,191 @@
+package workflows
+
+import (
+	"encoding/binary"
+	"slices"
+
+	"github.com/cespare/xxhash/v2"
+	"github.com/freshet-io/freshet/event"
+	"github.com/freshet-io/freshet/freshness"
+	"github.com/freshet-io/freshet/state"
+	"github.com/freshet-io/freshet/topology"
+)
+
+// row is a workflow with what its partition keeps beside it.
+type row struct {
+	w       *freshness.Workflow
+	pending int        // uses that are not final yet
+	due     event.Time // earliest of them that the partition's clock is waited for with; never: none
+	blocked event.Time // earliest of them that a source's clock is waited for with; never: none
+
+	indexed indexEntry // what the index says of the row, once what is staged is committed
+}
+
+// indexEntry is what the derived entries of a row are made of.
+type indexEntry struct {
+	items    []uint64   // hashes of the items it holds or used, sorted
+	at       event.Time // of its latest use, or always for one that any change may touch
+	deadline event.Time // earliest use that is not final, never if there is none
+}
+
+const (
+	always = event.Time(1<<63 - 1)
+	never  = event.Time(1<<63 - 1)
+	oldest = event.Time(-1 << 63)
+)
+
+func newRow(w *freshness.Workflow) *row {
+	r := &row{w: w, due: never, blocked: never, indexed: indexEntry{at: oldest, deadline: never}}
+	for i := range w.Uses {
+		if w.Uses[i].Said.Revision == 0 {
+			r.pending++
+		}
+	}
+	return r
+}
+
+// Records puts the workflow's one changelog record.
+func (r *row) Records(put func(string, func([]byte) []byte)) {
+	put(r.w.ID, func(b []byte) []byte { return state.AppendWorkflow(b, r.w) })
+}
+
+// Pinned rows wait for a clock.
+func (r *row) Pinned() bool { return r.pending > 0 }
+
+// entry computes what the index has to say of a row now.
+func (r *row) entry() indexEntry {
+	e := indexEntry{at: oldest, deadline: never, items: make([]uint64, 0, len(r.w.Items))}
+	for i := range r.w.Items {
+		e.items = append(e.items, itemHash(r.w.Items[i].Kind, r.w.Items[i].Key))
+	}
+	for i := range r.w.Uses {
+		u := &r.w.Uses[i]
+		if u.Said.Revision == 0 {
+			e.deadline = min(e.deadline, u.Time)
+		}
+		e.at = max(e.at, u.Time)
+		if u.Said.Unsettled {
+			e.at = always
+		}
+		for j := range u.BasedOn {
+			e.items = append(e.items, itemHash(u.BasedOn[j].Kind, u.BasedOn[j].Key))
+		}
+	}
+	slices.Sort(e.items)
+	e.items = slices.Compact(e.items)
+	return e
+}
+
+// Index stages the entries that have changed.
+func (r *row) Index(w *state.IndexWriter) {
+	was, is := r.indexed, r.entry()
+	r.indexed = is
+	var key []byte
+	if was.deadline != is.deadline {
+		if was.deadline != never {
+			key = appendDeadline(key[:0], was.deadline, r.w.ID)
+			w.Delete(key)
+		}
+		if is.deadline != never {
+			key = appendDeadline(key[:0], is.deadline, r.w.ID)
+			w.Set(key, nil)
+		}
+	}
+	if was.at == is.at && slices.Equal(was.items, is.items) {
+		return
+	}
+	for _, h := range was.items {
+		if was.at != is.at || !contains(is.items, h) {
+			key = appendItem(key[:0], h, was.at, r.w.ID)
+			w.Delete(key)
+		}
+	}
+	for _, h := range is.items {
+		if was.at != is.at || !contains(was.items, h) {
+			key = appendItem(key[:0], h, is.at, r.w.ID)
+			w.Set(key, nil)
+		}
+	}
+}
+
+func contains(sorted []uint64, h uint64) bool {
+	_, ok := slices.BinarySearch(sorted, h)
+	return ok
+}
+
+// ---- keys of the derived entries. Items are named by a hash: a collision judges a workflow once more, for nothing.
+
+const (
+	itemEntry     = 'i' // hash of the item, latest use first, workflow
+	deadlineEntry = 'd' // instant, workflow
+)
+
+func itemHash(kind, key string) uint64 {
+	var d xxhash.Digest
+	d.Reset()
+	_, _ = d.WriteString(kind)
+	_, _ = d.WriteString("/")
+	_, _ = d.WriteString(key)
+	return d.Sum64()
+}
+
+// sortable returns t so that the order of its bytes is the order of time.
+func sortable(t event.Time) uint64 { return uint64(t) ^ 1<<63 }
+
+func appendItem(b []byte, hash uint64, at event.Time, workflow string) []byte {
+	b = append(b, itemEntry)
+	b = binary.BigEndian.AppendUint64(b, hash)
+	b = binary.BigEndian.AppendUint64(b, ^sortable(at))
+	return append(b, workflow...)
+}
+
+func appendDeadline(b []byte, t event.Time, workflow string) []byte {
+	b = append(b, deadlineEntry)
+	b = binary.BigEndian.AppendUint64(b, sortable(t))
+	return append(b, workflow...)
+}
+
+const (
+	itemKeyLen     = 1 + 8 + 8 // before the workflow's id
+	deadlineKeyLen = 1 + 8
+)
+
+// ---- the table's schema
+
+// schema reads the rows of the workflows table.
+type schema struct{ intern func(string) string }
+
+// Load decodes a workflow's row.
+func (s schema) Load(p *state.Partition, key string) (state.Row, error) {
+	b, err := p.Read(key)
+	if err != nil || b == nil {
+		return nil, err
+	}
+	if _, _, control := topology.ControlPartition(key); control {
+		return decodeCursor(key, b)
+	}
+	w, err := state.DecodeWorkflow(key, b, s.intern)
+	if err != nil {
+		return nil, err
+	}
+	r := newRow(w)
+	r.indexed = r.entry()
+	return r, nil
+}
+
+// Recovered derives the entries of a row that recovery has read. Entries of an older record of the same row stay: they lead to a row
+// that is judged once more, for nothing.
+func (s schema) Recovered(w *state.IndexWriter, key string, value []byte) error {
+	if value == nil {
+		return nil
+	}
+	if _, _, control := topology.ControlPartition(key); control {
+		return nil
+	}
+	f, err := state.DecodeWorkflow(key, value, s.intern)
+	if err != nil {
+		return err
+	}
+	newRow(f).Index(w)
+	return nil
+}

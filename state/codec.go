@@ -1,0 +1,155 @@
+package state
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"github.com/freshet-io/freshet/event"
+)
+
+// ErrRow says that the bytes of a row cannot be decoded.
+var ErrRow = errors.New("row cannot be decoded")
+
+// writer appends the parts of a row. Integers are varints, strings are length and bytes, instants are differences to the one before:
+// neighbours in a row lie close together in time.
+type writer struct {
+	b    []byte
+	last event.Time
+}
+
+func (w *writer) byte(v byte)      { w.b = append(w.b, v) }
+func (w *writer) uint(v uint64)    { w.b = binary.AppendUvarint(w.b, v) }
+func (w *writer) int(v int64)      { w.b = binary.AppendVarint(w.b, v) }
+func (w *writer) fixed(v uint64)   { w.b = binary.BigEndian.AppendUint64(w.b, v) }
+func (w *writer) fixed32(v uint32) { w.b = binary.BigEndian.AppendUint32(w.b, v) }
+func (w *writer) string(s string) {
+	w.uint(uint64(len(s)))
+	w.b = append(w.b, s...)
+}
+func (w *writer) time(t event.Time) {
+	w.int(int64(t) - int64(w.last))
+	w.last = t
+}
+
+// flags packs up to eight booleans.
+func (w *writer) flags(set ...bool) {
+	var v byte
+	for i, on := range set {
+		if on {
+			v |= 1 << i
+		}
+	}
+	w.byte(v)
+}
+
+// reader reads what writer wrote. The first thing that is wrong is kept; what follows reads as zero.
+type reader struct {
+	b      []byte
+	last   event.Time
+	err    error
+	intern func(string) string
+}
+
+func (r *reader) fail(what string) {
+	if r.err == nil {
+		r.err = fmt.Errorf("%w: %s", ErrRow, what)
+	}
+	r.b = nil
+}
+
+func (r *reader) byte() byte {
+	if len(r.b) == 0 {
+		r.fail("short")
+		return 0
+	}
+	v := r.b[0]
+	r.b = r.b[1:]
+	return v
+}
+
+func (r *reader) uint() uint64 {
+	v, n := binary.Uvarint(r.b)
+	if n <= 0 {
+		r.fail("varint")
+		return 0
+	}
+	r.b = r.b[n:]
+	return v
+}
+
+func (r *reader) int() int64 {
+	v, n := binary.Varint(r.b)
+	if n <= 0 {
+		r.fail("varint")
+		return 0
+	}
+	r.b = r.b[n:]
+	return v
+}
+
+func (r *reader) fixed() uint64 {
+	if len(r.b) < 8 {
+		r.fail("short")
+		return 0
+	}
+	v := binary.BigEndian.Uint64(r.b)
+	r.b = r.b[8:]
+	return v
+}
+
+func (r *reader) fixed32() uint32 {
+	if len(r.b) < 4 {
+		r.fail("short")
+		return 0
+	}
+	v := binary.BigEndian.Uint32(r.b)
+	r.b = r.b[4:]
+	return v
+}
+
+func (r *reader) bytes() []byte {
+	n := r.uint()
+	if n > uint64(len(r.b)) {
+		r.fail("string")
+		return nil
+	}
+	v := r.b[:n]
+	r.b = r.b[n:]
+	return v
+}
+
+func (r *reader) string() string { return string(r.bytes()) }
+
+// name reads a string of which there are few different ones.
+func (r *reader) name() string {
+	b := r.bytes()
+	if r.intern != nil && len(b) > 0 {
+		return r.intern(string(b))
+	}
+	return string(b)
+}
+
+func (r *reader) time() event.Time {
+	r.last += event.Time(r.int())
+	return r.last
+}
+
+func (r *reader) flag(v byte, i int) bool { return v>>i&1 == 1 }
+
+// count reads the length of a list whose elements take at least one byte each.
+func (r *reader) count() int {
+	n := r.uint()
+	if n > uint64(len(r.b)) {
+		r.fail("count")
+		return 0
+	}
+	return int(n)
+}
+
+func (r *reader) end() error {
+	if r.err == nil && len(r.b) > 0 {
+		r.fail("trailing bytes")
+	}
+	return r.err
+}

@@ -1,0 +1,156 @@
+package state
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/bloom"
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/go-kit/log"
+	"github.com/go-kit/log/level"
+)
+
+// Format is the version of the layout of the data directory. A directory of another format is refused: its rows come back from the
+// changelog.
+const Format = 1
+
+// ErrFormat says that a data directory has been written by another release or belongs to another cluster.
+var ErrFormat = errors.New("data directory does not fit")
+
+// Config sizes the store.
+type Config struct {
+	Dir          string // "": in memory
+	MemTableSize uint64
+	CacheSize    int64
+}
+
+// DB is the instance's Pebble.
+type DB struct {
+	db    *pebble.DB
+	cache *pebble.Cache
+}
+
+// Open opens or creates the store. Identity names the cluster and the topics' prefix: a directory that was written for another one
+// holds rows that this one never had, and is refused.
+func Open(cfg Config, identity string, logger log.Logger) (*DB, error) {
+	if cfg.MemTableSize == 0 {
+		cfg.MemTableSize = 64 << 20
+	}
+	if cfg.CacheSize == 0 {
+		cfg.CacheSize = 64 << 20
+	}
+	cache := pebble.NewCache(cfg.CacheSize)
+	opts := &pebble.Options{
+		Cache:                       cache,
+		DisableWAL:                  true, // the changelog is the log
+		FormatMajorVersion:          pebble.FormatNewest,
+		MemTableSize:                cfg.MemTableSize,
+		MemTableStopWritesThreshold: 4,
+		L0CompactionThreshold:       8,
+		Logger:                      pebbleLogger{logger},
+	}
+	for i := range opts.Levels {
+		opts.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
+	}
+	if cfg.Dir == "" {
+		opts.FS = vfs.NewMem()
+	}
+	db, err := pebble.Open(cfg.Dir, opts)
+	if err != nil {
+		cache.Unref()
+		return nil, fmt.Errorf("open rows in %s: %w", cfg.Dir, err)
+	}
+	d := &DB{db: db, cache: cache}
+	if err := d.check(cfg.Dir, identity); err != nil {
+		return nil, errors.Join(err, d.Close())
+	}
+	return d, nil
+}
+
+// check compares the directory's identity and format, and writes them into a new one.
+func (d *DB) check(dir, identity string) error {
+	key := []byte{spaceMeta}
+	want := append([]byte{Format}, identity...)
+	got, closer, err := d.db.Get(key)
+	switch {
+	case errors.Is(err, pebble.ErrNotFound):
+		if err := d.db.Set(key, want, pebble.NoSync); err != nil {
+			return fmt.Errorf("mark %s: %w", dir, err)
+		}
+		return nil
+	case err != nil:
+		return fmt.Errorf("read the mark of %s: %w", dir, err)
+	}
+	defer closer.Close()
+	switch {
+	case len(got) == 0 || got[0] != Format:
+		return fmt.Errorf("%w: %s has format %v, this release reads %d; remove it, its rows come back from the changelog", ErrFormat, dir, got[:min(1, len(got))], Format)
+	case string(got[1:]) != identity:
+		return fmt.Errorf("%w: %s belongs to %q, not to %q; use another -data.dir or remove it", ErrFormat, dir, got[1:], identity)
+	}
+	return nil
+}
+
+// Close flushes what is in memory and closes the store.
+func (d *DB) Close() error {
+	err := d.db.Flush()
+	if e := d.db.Close(); err == nil {
+		err = e
+	}
+	d.cache.Unref()
+	if err != nil {
+		return fmt.Errorf("close rows: %w", err)
+	}
+	return nil
+}
+
+// Commit writes a batch of what the partitions of one transaction have staged.
+func (d *DB) Commit(stage func(b *pebble.Batch) error) error {
+	b := d.db.NewBatch()
+	defer b.Close()
+	if err := stage(b); err != nil {
+		return err
+	}
+	if err := b.Commit(pebble.NoSync); err != nil {
+		return fmt.Errorf("write rows: %w", err)
+	}
+	return nil
+}
+
+// Size returns the bytes on disk.
+func (d *DB) Size() uint64 { return d.db.Metrics().DiskSpaceUsage() }
+
+// The first byte of a key says what it is. All keys of a partition's table share a prefix, so that a partition is dropped by range.
+const (
+	spaceMeta   = 'm' // identity and format
+	spaceRow    = 'r' // table, partition, key → encoded row
+	spaceOffset = 'o' // table, partition → offset of the last changelog record in it
+	spaceIndex  = 'x' // table, partition, … → derived entries
+)
+
+// Table names a table within the store.
+type Table byte
+
+const (
+	Sources   Table = 1
+	Workflows Table = 2
+)
+
+func prefix(space byte, t Table, partition int32) []byte {
+	return binary.BigEndian.AppendUint32([]byte{space, byte(t)}, uint32(partition))
+}
+
+type pebbleLogger struct{ log.Logger }
+
+func (l pebbleLogger) Infof(string, ...any) {}
+func (l pebbleLogger) Errorf(format string, args ...any) {
+	_ = level.Error(l).Log("msg", "pebble", "err", fmt.Sprintf(format, args...))
+}
+
+// Fatalf is called by Pebble when it cannot go on: its state is not to be trusted, so the process ends and recovers from the changelog.
+func (l pebbleLogger) Fatalf(format string, args ...any) {
+	_ = level.Error(l).Log("msg", "pebble cannot go on", "err", fmt.Sprintf(format, args...))
+	panic(fmt.Sprintf(format, args...))
+}

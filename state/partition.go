@@ -1,0 +1,421 @@
+package state
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"sync/atomic"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/lovoo/goka/storage"
+)
+
+// Row is a decoded row. A partition's goroutine owns it; the barrier touches it only while that goroutine stands.
+type Row interface {
+	// Records hands every changelog record that the row's changes since the last call make to put; a nil value is a tombstone. The
+	// value is appended to the buffer that put gives.
+	Records(put func(key string, appendTo func([]byte) []byte))
+	// Index stages the derived entries that changed since the last call.
+	Index(w *IndexWriter)
+	// Pinned rows stay decoded: something waits for them.
+	Pinned() bool
+}
+
+// Schema says how a table's rows are read.
+type Schema interface {
+	// Load decodes the row of a key from what the partition's Read returns; nil if there is none.
+	Load(p *Partition, key string) (Row, error)
+	// Recovered stages the derived entries of a record that recovery has read; nil value: tombstone.
+	Recovered(w *IndexWriter, key string, value []byte) error
+}
+
+// Partition is one partition of a table. Its methods belong to the partition's goroutine, but for Seal, Stage and Committed, which the
+// committer calls (Seal inside the barrier), and the storage.Storage methods, which goka calls before and after.
+type Partition struct {
+	db     *DB
+	table  Table
+	id     int32
+	schema Schema
+	limit  int // clean decoded rows kept
+
+	rows   map[string]*slot
+	dirty  []*slot
+	sealed []Write
+	index  *pebble.Batch // derived entries of the sealed rows
+	buf    []byte        // encoded rows of the transaction that is being built
+	txn    uint64        // transactions sealed so far
+	done   atomic.Uint64 // of them, committed
+
+	live     bool
+	offset   int64
+	recovery *pebble.Batch
+
+	rowKey []byte
+}
+
+type slot struct {
+	key   string
+	row   Row
+	dirty bool
+	txn   uint64 // the transaction that carries its last change
+}
+
+// Write is one changelog record of a sealed row.
+type Write struct {
+	Key   string
+	Value []byte
+}
+
+// NewPartition returns a partition of a table; it is opened by goka.
+func (d *DB) NewPartition(t Table, id int32, schema Schema, cached int) *Partition {
+	return &Partition{db: d, table: t, id: id, schema: schema, limit: cached, rows: map[string]*slot{}, offset: -1, rowKey: prefix(spaceRow, t, id)}
+}
+
+// ID returns the partition's number.
+func (p *Partition) ID() int32 { return p.id }
+
+// Row returns the decoded row of a key, nil if there is none.
+func (p *Partition) Row(key string) (Row, error) {
+	if s := p.rows[key]; s != nil {
+		return s.row, nil
+	}
+	row, err := p.schema.Load(p, key)
+	if err != nil || row == nil {
+		return nil, err
+	}
+	p.rows[key] = &slot{key: key, row: row}
+	return row, nil
+}
+
+// Put makes row the key's row and its changes part of the next transaction.
+func (p *Partition) Put(key string, row Row) {
+	s := p.rows[key]
+	if s == nil {
+		s = &slot{key: key}
+		p.rows[key] = s
+	}
+	s.row = row
+	p.touch(s)
+}
+
+// Touch makes the changes of a key's row part of the next transaction.
+func (p *Partition) Touch(key string) { p.touch(p.rows[key]) }
+
+func (p *Partition) touch(s *slot) {
+	if !s.dirty {
+		s.dirty = true
+		p.dirty = append(p.dirty, s)
+	}
+}
+
+// Read returns a copy of the committed bytes of a record, nil if there is none.
+func (p *Partition) Read(key string) ([]byte, error) {
+	var scratch [128]byte
+	v, closer, err := p.db.db.Get(append(append(scratch[:0], p.rowKey...), key...))
+	if errors.Is(err, pebble.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read row of partition %d: %w", p.id, err)
+	}
+	v = append([]byte(nil), v...)
+	return v, closer.Close()
+}
+
+// Dirty returns the number of rows that the next transaction carries.
+func (p *Partition) Dirty() int { return len(p.dirty) }
+
+// Seal encodes what has changed since the last Seal and returns it. It is called inside the barrier; the bytes stay untouched until the
+// transaction after the next is sealed.
+func (p *Partition) Seal() ([]Write, error) {
+	if len(p.sealed) > 0 || p.index != nil {
+		return nil, fmt.Errorf("seal partition %d: a transaction is still being committed", p.id)
+	}
+	p.txn++
+	if len(p.dirty) == 0 {
+		return nil, nil
+	}
+	buf := p.buf[:0]
+	writes := make([]Write, 0, len(p.dirty))
+	put := func(key string, appendTo func([]byte) []byte) {
+		if appendTo == nil {
+			writes = append(writes, Write{Key: key})
+			return
+		}
+		from := len(buf)
+		buf = appendTo(buf)
+		writes = append(writes, Write{Key: key, Value: buf[from:len(buf):len(buf)]})
+	}
+	w := IndexWriter{batch: p.db.db.NewBatch(), prefix: prefix(spaceIndex, p.table, p.id)}
+	for i, s := range p.dirty {
+		s.dirty, s.txn = false, p.txn
+		s.row.Records(put)
+		s.row.Index(&w)
+		p.dirty[i] = nil
+	}
+	p.dirty = p.dirty[:0]
+	p.buf = make([]byte, 0, min(cap(buf), 8<<20)) // the records hold the old one until they are acknowledged
+	p.sealed, p.index = writes, w.batch
+	return writes, w.err
+}
+
+// Stage puts the sealed rows, their derived entries and the changelog offset (negative: unchanged) into a batch.
+func (p *Partition) Stage(b *pebble.Batch, offset int64) error {
+	key := make([]byte, 0, 256)
+	for i := range p.sealed {
+		w := &p.sealed[i]
+		key = append(append(key[:0], p.rowKey...), w.Key...)
+		var err error
+		if w.Value == nil {
+			err = b.Delete(key, nil)
+		} else {
+			err = b.Set(key, w.Value, nil)
+		}
+		if err != nil {
+			return fmt.Errorf("stage row of partition %d: %w", p.id, err)
+		}
+	}
+	if p.index != nil {
+		if err := b.Apply(p.index, nil); err != nil {
+			return fmt.Errorf("stage index of partition %d: %w", p.id, err)
+		}
+	}
+	if offset > p.offset {
+		p.offset = offset
+		return p.stageOffset(b, offset)
+	}
+	return nil
+}
+
+func (p *Partition) stageOffset(b *pebble.Batch, offset int64) error {
+	if err := b.Set(prefix(spaceOffset, p.table, p.id), binary.BigEndian.AppendUint64(nil, uint64(offset)), nil); err != nil {
+		return fmt.Errorf("stage offset of partition %d: %w", p.id, err)
+	}
+	return nil
+}
+
+// Committed is called once the batch of Stage is in Pebble.
+func (p *Partition) Committed() {
+	p.sealed = nil
+	if p.index != nil {
+		_ = p.index.Close()
+		p.index = nil
+	}
+	p.done.Add(1)
+}
+
+// Evict forgets clean, unpinned, committed rows above the cache's limit. It belongs to the partition's goroutine or the barrier.
+func (p *Partition) Evict() {
+	over := len(p.rows) - p.limit
+	if over <= 0 {
+		return
+	}
+	done := p.done.Load()
+	for key, s := range p.rows {
+		if !s.dirty && s.txn <= done && !s.row.Pinned() {
+			delete(p.rows, key)
+			if over--; over <= 0 {
+				return
+			}
+		}
+	}
+}
+
+// Cached returns the number of decoded rows.
+func (p *Partition) Cached() int { return len(p.rows) }
+
+// IndexWriter stages derived entries of one partition.
+type IndexWriter struct {
+	batch  *pebble.Batch
+	prefix []byte
+	key    []byte
+	err    error
+}
+
+// Set stages an entry.
+func (w *IndexWriter) Set(key, value []byte) {
+	w.key = append(append(w.key[:0], w.prefix...), key...)
+	if err := w.batch.Set(w.key, value, nil); err != nil && w.err == nil {
+		w.err = fmt.Errorf("stage index entry: %w", err)
+	}
+}
+
+// Delete stages the removal of an entry.
+func (w *IndexWriter) Delete(key []byte) {
+	w.key = append(append(w.key[:0], w.prefix...), key...)
+	if err := w.batch.Delete(w.key, nil); err != nil && w.err == nil {
+		w.err = fmt.Errorf("stage index entry: %w", err)
+	}
+}
+
+// ScanIndex calls f for the committed derived entries of a partition with from ≤ key < to, until it returns false.
+func (d *DB) ScanIndex(t Table, partition int32, from, to []byte, f func(key, value []byte) bool) error {
+	pre := prefix(spaceIndex, t, partition)
+	it, err := d.db.NewIter(&pebble.IterOptions{LowerBound: append(pre[:len(pre):len(pre)], from...), UpperBound: append(pre[:len(pre):len(pre)], to...)})
+	if err != nil {
+		return fmt.Errorf("scan index of partition %d: %w", partition, err)
+	}
+	for ok := it.First(); ok; ok = it.Next() {
+		if !f(it.Key()[len(pre):], it.Value()) {
+			break
+		}
+	}
+	if err := it.Close(); err != nil {
+		return fmt.Errorf("scan index of partition %d: %w", partition, err)
+	}
+	return nil
+}
+
+// ---- goka's storage.Storage: recovery writes through it, and reads see committed rows only.
+
+var _ storage.Storage = (*Partition)(nil)
+
+const recoveryBatch = 4 << 20 // bytes staged before they go to Pebble
+
+// Open reads the offset up to which Pebble holds the changelog.
+func (p *Partition) Open() error {
+	v, closer, err := p.db.db.Get(prefix(spaceOffset, p.table, p.id))
+	if errors.Is(err, pebble.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("open partition %d: %w", p.id, err)
+	}
+	p.offset = int64(binary.BigEndian.Uint64(v))
+	return closer.Close()
+}
+
+// Close gives up what recovery had staged and not written; the gateway has committed or dropped the rest.
+func (p *Partition) Close() error {
+	if p.recovery != nil {
+		err := p.recovery.Close()
+		p.recovery = nil
+		return err
+	}
+	return nil
+}
+
+// Get returns committed bytes.
+func (p *Partition) Get(key string) ([]byte, error) { return p.Read(key) }
+
+// Has says whether there is a committed record.
+func (p *Partition) Has(key string) (bool, error) {
+	v, err := p.Read(key)
+	return v != nil, err
+}
+
+// Set takes a changelog record during recovery.
+func (p *Partition) Set(key string, value []byte) error { return p.recover(key, value) }
+
+// Delete takes a tombstone during recovery.
+func (p *Partition) Delete(key string) error { return p.recover(key, nil) }
+
+func (p *Partition) recover(key string, value []byte) error {
+	if p.live {
+		return fmt.Errorf("partition %d is live: its rows are written by transactions only", p.id)
+	}
+	if p.recovery == nil {
+		p.recovery = p.db.db.NewBatch()
+	}
+	full := append(p.rowKey[:len(p.rowKey):len(p.rowKey)], key...)
+	var err error
+	if value == nil {
+		err = p.recovery.Delete(full, nil)
+	} else {
+		err = p.recovery.Set(full, value, nil)
+	}
+	if err != nil {
+		return fmt.Errorf("recover row of partition %d: %w", p.id, err)
+	}
+	w := IndexWriter{batch: p.recovery, prefix: prefix(spaceIndex, p.table, p.id)}
+	if err := p.schema.Recovered(&w, key, value); err != nil {
+		return fmt.Errorf("recover row of partition %d: %w", p.id, err)
+	}
+	return w.err
+}
+
+// GetOffset returns the offset of the last changelog record in Pebble.
+func (p *Partition) GetOffset(def int64) (int64, error) {
+	if p.offset < 0 {
+		return def, nil
+	}
+	return p.offset, nil
+}
+
+// SetOffset is called after each record of recovery.
+func (p *Partition) SetOffset(offset int64) error {
+	p.offset = offset
+	if p.recovery != nil && p.recovery.Len() > recoveryBatch {
+		return p.flushRecovery()
+	}
+	return nil
+}
+
+func (p *Partition) flushRecovery() error {
+	if p.recovery == nil {
+		return nil
+	}
+	b := p.recovery
+	p.recovery = nil
+	if err := p.stageOffset(b, p.offset); err != nil {
+		return err
+	}
+	if err := b.Commit(pebble.NoSync); err != nil {
+		return fmt.Errorf("recover partition %d: %w", p.id, err)
+	}
+	return b.Close()
+}
+
+// MarkRecovered writes what is staged; from here on only transactions write.
+func (p *Partition) MarkRecovered() error {
+	if err := p.flushRecovery(); err != nil {
+		return err
+	}
+	p.live = true
+	return nil
+}
+
+// Iterator goes over committed rows.
+func (p *Partition) Iterator() (storage.Iterator, error) { return p.IteratorWithRange(nil, nil) }
+
+// IteratorWithRange goes over committed rows with start ≤ key < limit.
+func (p *Partition) IteratorWithRange(start, limit []byte) (storage.Iterator, error) {
+	lower := append(p.rowKey[:len(p.rowKey):len(p.rowKey)], start...)
+	upper := prefix(spaceRow, p.table, p.id+1)
+	if limit != nil {
+		upper = append(p.rowKey[:len(p.rowKey):len(p.rowKey)], limit...)
+	}
+	it, err := p.db.db.NewIter(&pebble.IterOptions{LowerBound: lower, UpperBound: upper})
+	if err != nil {
+		return nil, fmt.Errorf("iterate partition %d: %w", p.id, err)
+	}
+	return &iterator{it: it, prefix: p.rowKey}, nil
+}
+
+// iterator is goka's: it stands before the first key until Next is called.
+type iterator struct {
+	it      *pebble.Iterator
+	prefix  []byte
+	started bool
+	sought  bool
+}
+
+func (i *iterator) Next() bool {
+	switch {
+	case i.sought:
+		i.sought = false
+		return i.it.Valid()
+	case !i.started:
+		i.started = true
+		return i.it.First()
+	}
+	return i.it.Next()
+}
+func (i *iterator) Err() error             { return i.it.Error() }
+func (i *iterator) Key() []byte            { return i.it.Key()[len(i.prefix):] }
+func (i *iterator) Value() ([]byte, error) { return append([]byte(nil), i.it.Value()...), i.it.Error() }
+func (i *iterator) Release()               { _ = i.it.Close() }
+func (i *iterator) Seek(key []byte) bool {
+	i.started, i.sought = true, true
+	return i.it.SeekGE(append(i.prefix[:len(i.prefix):len(i.prefix)], key...))
+}

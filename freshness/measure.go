@@ -215,11 +215,11 @@ func (w *view) resolve(ref *LoadRef, l event.Time) resolved {
 	if ref.HasSeq {
 		return resolved{seq: ref.Seq, known: true}
 	}
-	if ref.Version == "" {
-		return resolved{}
-	}
 	if w.item.Len() == 0 {
 		return resolved{unsettled: true}
+	}
+	if ref.Version == "" {
+		return resolved{}
 	}
 	name, by := nameHash(ref.Version), w.basis
 	var first *entry

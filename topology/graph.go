@@ -35,7 +35,7 @@ const (
 // Spec is what the graph takes from a contract.
 type Spec struct {
 	Topics            []InputTopic
-	DecisionRetention freshness.Duration
+	DecisionRetention freshness.Duration // 0: the default, 24h
 	Partitioner       Partitioner
 }
 
@@ -99,6 +99,9 @@ const headroom = 64 << 10
 func New(cfg Config, in Spec) (*Graph, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
+	}
+	if in.DecisionRetention == 0 {
+		in.DecisionRetention = day // SPEC 2.5
 	}
 	g := &Graph{Config: cfg, Partitioner: in.Partitioner, Retention: in.DecisionRetention}
 	g.name()

@@ -12,6 +12,9 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
+
+	"github.com/freshet-io/freshet/event"
+	"github.com/freshet-io/freshet/freshness"
 )
 
 // Action is what a difference between the graph and a cluster asks for. The zero value is the one that changes nothing.
@@ -54,15 +57,23 @@ type Change struct {
 func (c Change) String() string {
 	s := fmt.Sprintf("%s %s: %s", c.Action, c.Topic, c.What)
 	if c.Have != "" {
-		s += " is " + c.Have
+		s += " is " + c.readable(c.Have)
 	}
 	if c.Want != "" {
-		s += ", wanted " + c.Want
+		s += ", wanted " + c.readable(c.Want)
 	}
 	if c.Why != "" {
 		s += " (" + c.Why + ")"
 	}
 	return s
+}
+
+// readable writes settings in milliseconds as durations.
+func (c Change) readable(value string) string {
+	if ms, err := strconv.ParseInt(value, 10, 64); err == nil && strings.HasSuffix(c.What, ".ms") {
+		return span(freshness.Duration(ms))
+	}
+	return value
 }
 
 // found is what a cluster has of one topic.
@@ -110,12 +121,25 @@ func (e *DiffersError) Error() string {
 	return b.String()
 }
 
-// Verify returns a *DiffersError if the cluster is not as the graph says, another error if that could not be found out.
+// Verify returns a *DiffersError if the cluster is not as the graph says in any point, another error if that could not be found out.
 func Verify(ctx context.Context, adm *kadm.Client, g *Graph, dir string) error {
 	changes, err := Plan(ctx, adm, g, dir)
 	if err != nil {
 		return err
 	}
+	if len(changes) > 0 {
+		return &DiffersError{Changes: changes}
+	}
+	return nil
+}
+
+// Ready is Verify for who is about to work on the cluster: warnings do not keep anybody from that.
+func Ready(ctx context.Context, adm *kadm.Client, g *Graph, dir string) error {
+	changes, err := Plan(ctx, adm, g, dir)
+	if err != nil {
+		return err
+	}
+	changes = slices.DeleteFunc(changes, func(c Change) bool { return c.Action == Warn })
 	if len(changes) > 0 {
 		return &DiffersError{Changes: changes}
 	}
@@ -128,7 +152,9 @@ func look(ctx context.Context, adm *kadm.Client, g *Graph) (map[string]found, er
 	for _, t := range g.Topics() {
 		names = append(names, t.Name)
 	}
-	details, err := adm.ListTopics(ctx, names...)
+	// kadm answers from its client's memory, which does not know a topic that was created a moment ago, but for requests that ask for
+	// authorised operations.
+	details, err := adm.ListTopics(kadm.WithAuthorizedOps(ctx), names...)
 	if err != nil {
 		return nil, fmt.Errorf("list the cluster's topics: %w", err)
 	}
@@ -185,11 +211,11 @@ func (g *Graph) compare(have map[string]found, schema func(path string) error) [
 func (g *Graph) compareTopic(t *Topic, have map[string]found) []Change {
 	h, exists := have[t.Name]
 	if !exists {
+		made := *t
 		if t.Partitions == 0 {
-			return []Change{{Action: Warn, Topic: t.Name, What: "topic", Want: "a topic with any number of partitions",
-				Why: "it is declared rekey: true, so its producers decide how it is partitioned and create it"}}
+			made.Partitions = int32(g.Config.Partitions) // any number will do
 		}
-		return []Change{{Action: Create, Topic: t.Name, What: "topic", Want: t.describe(), topic: t, minInsync: g.Config.minInsync()}}
+		return []Change{{Action: Create, Topic: t.Name, What: "topic", Want: made.describe(), topic: &made, minInsync: g.Config.minInsync()}}
 	}
 	var changes []Change
 	if t.Partitions != 0 && h.partitions != int(t.Partitions) {
@@ -225,7 +251,7 @@ func (g *Graph) largestInput(have map[string]found) int32 {
 
 func (g *Graph) partitionsWhy(t *Topic) string {
 	flag := "-topics.partitions"
-	if t.Partitions != int32(g.Config.Partitions) || (t.Role == Input && t.Key == "kind/key") {
+	if t.Category == event.Source {
 		flag = "-topics.source-partitions"
 	}
 	switch {

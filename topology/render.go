@@ -9,14 +9,15 @@ import (
 
 // WriteChanges writes a plan as a table, with a last line that says what applying it would do.
 func WriteChanges(w io.Writer, changes []Change) error {
-	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	var b strings.Builder
+	tw := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	if len(changes) > 0 {
 		fmt.Fprintln(tw, "ACTION\tTOPIC\tWHAT\tIS\tWANTED\tWHY")
 	}
 	count := make(map[Action]int)
 	for _, c := range changes {
 		count[c.Action]++
-		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\t%s\n", c.Action, c.Topic, c.What, dash(c.Have), dash(c.Want), c.Why)
+		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\t%s\n", c.Action, c.Topic, c.What, dash(c.readable(c.Have)), dash(c.readable(c.Want)), c.Why)
 	}
 	switch {
 	case len(changes) == 0:
@@ -27,7 +28,12 @@ func WriteChanges(w io.Writer, changes []Change) error {
 		fmt.Fprintf(tw, "\n%d to create, %d to alter, %d to be seen to by somebody else.\n", count[Create], count[Alter], count[Warn])
 	}
 	if err := tw.Flush(); err != nil {
-		return fmt.Errorf("write the plan: %w", err)
+		return fmt.Errorf("lay out the plan: %w", err)
+	}
+	for line := range strings.Lines(b.String()) {
+		if _, err := io.WriteString(w, strings.TrimRight(line, " \n")+"\n"); err != nil {
+			return fmt.Errorf("write the plan: %w", err)
+		}
 	}
 	return nil
 }
@@ -143,7 +149,7 @@ that topic into the partition its key says, with the original topic, partition, 
 |---|---|---|---|
 | ` + "`message.timestamp.type`" + ` | all | CreateTime | ` + "`freshet load`" + ` says with the record's time when a past event was published; an input with LogAppendTime is accepted |
 | ` + "`delete.retention.ms`" + ` | compacted | 7d | an instance may come back with a store a week old and has to see what was deleted |
-| ` + "`segment.bytes`, `segment.ms`, `min.cleanable.dirty.ratio`" + ` | compacted | 64 MiB, 1d, 0.3 | restoring reads the whole topic: old rows should go early |
+| ` + "`segment.bytes`, `segment.ms`, `min.cleanable.dirty.ratio`" + ` | compacted | 32 MiB, 1d, 0.3 | restoring reads the whole topic: old rows should go early |
 | ` + "`min.insync.replicas`" + ` | all | one less than ` + "`-topics.replication`" + `, from 3 on | with acks=all a record survives the loss of one broker, and one may be down |
 `)
 	return b.String()

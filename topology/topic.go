@@ -118,7 +118,7 @@ func (t *Topic) options(minInsync int) []option {
 			// An instance may come back with a store as old as this; a deleted key whose tombstone has gone by then would rise again.
 			option{key: "delete.retention.ms", value: millis(7 * day), rule: atLeast},
 			// Restoring reads the whole topic, so closed segments are small and cleaned early.
-			option{key: "segment.bytes", value: strconv.Itoa(64 << 20)},
+			option{key: "segment.bytes", value: strconv.Itoa(32 << 20)},
 			option{key: "segment.ms", value: millis(day)},
 			option{key: "min.cleanable.dirty.ratio", value: "0.3"},
 		)

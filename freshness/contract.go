@@ -5,6 +5,9 @@ import "github.com/freshet-io/freshet/event"
 // Duration is a length of time in milliseconds.
 type Duration int64
 
+// Seconds returns d in seconds.
+func (d Duration) Seconds() float64 { return float64(d) / 1000 }
+
 // Basis says when a version counts as in force.
 type Basis uint8
 

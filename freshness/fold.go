@@ -75,7 +75,7 @@ func (t *Touched) touch(from, to event.Time, onlyStale bool) {
 // cut widens what a limit touches.
 func (t *Touched) cut(from, to event.Time) {
 	if !t.Cut {
-		t.Any, t.Cut, t.CutFrom, t.CutTo = true, true, from, to
+		t.Any, t.Cut, t.CutFrom, t.CutTo, t.CutLoads = true, true, from, to, forever
 		return
 	}
 	t.CutFrom, t.CutTo = min(t.CutFrom, from), max(t.CutTo, to)

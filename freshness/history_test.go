@@ -10,7 +10,12 @@ import (
 )
 
 // crowd makes histories in which everything happens at a few instants, under a few ids: every tie and every edge comes up.
-type crowd struct{ r *rand.Rand }
+type crowd struct {
+	r     *rand.Rand
+	dense bool // one item of each kind, three versions
+}
+
+func newCrowd(seed int64) crowd { return crowd{r: rand.New(rand.NewSource(seed)), dense: seed%4 == 0} }
 
 func (c crowd) time() event.Time { return event.Time(c.r.Intn(16)*10 + c.r.Intn(2)) }
 func (c crowd) id() string       { return string(rune('a' + c.r.Intn(4))) }
@@ -18,7 +23,18 @@ func (c crowd) maybe(n int) bool { return c.r.Intn(n) == 0 }
 func (c crowd) name() string     { return fmt.Sprint("v", c.r.Intn(4)) }
 func (c crowd) item() (k, s string) {
 	kinds := []string{"p", "d", "d", "q", "x"}
+	if c.dense {
+		return []string{"p", "d"}[c.r.Intn(2)], "1"
+	}
 	return kinds[c.r.Intn(len(kinds))], []string{"1", "2"}[c.r.Intn(2)]
+}
+
+// seq returns one of the first n seqs.
+func (c crowd) seq(n int) int64 {
+	if c.dense {
+		n = 3
+	}
+	return int64(1 + c.r.Intn(n))
 }
 
 // contract judges kind p by staleness and versions, d by age and a short history, q by age under silence; x is not judged but required by
@@ -84,7 +100,7 @@ func (c crowd) event() *event.Event {
 func (c crowd) source(e *event.Event) {
 	e.Kind, e.Key = c.item()
 	e.Subject = e.Kind + "/" + e.Key
-	e.Seq = int64(1 + c.r.Intn(8))
+	e.Seq = c.seq(8)
 	switch {
 	case c.maybe(5):
 		e.Type = event.SourceAvailable
@@ -106,7 +122,7 @@ func (c crowd) ref() event.Ref {
 	k, s := c.item()
 	r := event.Ref{Kind: k, Key: s}
 	if c.maybe(2) {
-		r.Seq, r.HasSeq = int64(1+c.r.Intn(9)), true
+		r.Seq, r.HasSeq = c.seq(9), true
 	}
 	if !c.maybe(4) {
 		r.Version = c.name()
@@ -137,9 +153,13 @@ func crowdSeeds(tb testing.TB, n int64) int64 {
 func TestCrowdedHistoriesTouchWhatChanges(t *testing.T) {
 	changes := 0
 	for seed := int64(1); seed <= crowdSeeds(t, 1500); seed++ {
-		c := crowd{rand.New(rand.NewSource(seed))}
+		c := newCrowd(seed)
 		t.Run(fmt.Sprint("seed=", seed), func(t *testing.T) {
-			watch := watcher{t: t, b: NewBatch(crowdContract(), DefaultLimits())}
+			lim := DefaultLimits()
+			if seed%3 == 0 {
+				lim = tight(c.r)
+			}
+			watch := watcher{t: t, b: NewBatch(crowdContract(), lim)}
 			for i, e := range shuffled(c.r, c.events(60)) {
 				watch.add(e, Position{Offset: int64(i)})
 			}
@@ -160,7 +180,7 @@ func tight(r *rand.Rand) Limits {
 // the same.
 func TestCrowdedHistoriesInAnyOrder(t *testing.T) {
 	for seed := int64(1); seed <= crowdSeeds(t, 1500); seed++ {
-		c := crowd{rand.New(rand.NewSource(seed))}
+		c := newCrowd(seed)
 		events := c.events(80)
 		lim := DefaultLimits()
 		if seed%3 != 0 {
@@ -201,7 +221,7 @@ func crowdBatch(lim Limits, events []*event.Event) *Batch {
 func TestLimitsNeverSayFresh(t *testing.T) {
 	truncated, kept := 0, 0
 	for seed := int64(1); seed <= crowdSeeds(t, 1500); seed++ {
-		c := crowd{rand.New(rand.NewSource(seed))}
+		c := newCrowd(seed)
 		events, lim := c.events(80), tight(c.r)
 		lim.Uses = 4096 // decisions that lost to one that is gone are other uses
 		c.r.Shuffle(len(events), func(i, j int) { events[i], events[j] = events[j], events[i] })
@@ -234,7 +254,7 @@ func TestLimitsNeverSayFresh(t *testing.T) {
 func TestDeadlines(t *testing.T) {
 	turns, none := 0, 0
 	for seed := int64(1); seed <= crowdSeeds(t, 600); seed++ {
-		c := crowd{rand.New(rand.NewSource(seed))}
+		c := newCrowd(seed)
 		b := crowdBatch(DefaultLimits(), c.events(60))
 		w := b.workflows["w"]
 		if w == nil {
@@ -278,7 +298,7 @@ func TestDeadlines(t *testing.T) {
 // TestLiveIsTheVerdictOfAUse asks for a live judgement at the instant of each use, with its class and items.
 func TestLiveIsTheVerdictOfAUse(t *testing.T) {
 	for seed := int64(1); seed <= crowdSeeds(t, 300); seed++ {
-		c := crowd{rand.New(rand.NewSource(seed))}
+		c := newCrowd(seed)
 		b := crowdBatch(DefaultLimits(), c.events(60))
 		w := b.workflows["w"]
 		if w == nil {

@@ -15,17 +15,19 @@ func DefaultLimits() Limits {
 	return Limits{Items: 4096, LoadsPerItem: 1024, Uses: 4096, Steps: 8192, Lines: 16384}
 }
 
-// leaveOut takes note that a load or drop at t has been left out.
+// leaveOut takes note that a load or drop at t has been left out. A use is certain of what it had loaded if that is later than all that was
+// left out; the causes of one that says its items itself may rest on any load.
 func (h *Holding) leaveOut(t event.Time, touched *Touched) {
-	from := t
-	if !h.Cut {
-		from = beginning
+	from := beginning
+	if h.Cut {
+		from = min(t, h.Through)
 	}
 	if !h.Cut || t > h.Through {
 		h.Through = t
 	}
 	h.Cut = true
 	touched.cut(from, h.nextLoad(h.Through))
+	touched.CutLoads = min(touched.CutLoads, t)
 }
 
 // last returns the event time of the latest load or drop of an item.
@@ -101,7 +103,10 @@ func (w *Workflow) cutSteps(lim *Limits, t *Touched) {
 // smallest of its rivals holds.
 func (w *Workflow) cutUses(lim *Limits, t *Touched) {
 	for len(w.Uses)+len(w.Rivals) > lim.Uses {
-		w.Cut.Uses++
+		if w.Cut.Uses++; w.Cut.Uses == 1 {
+			// From now on an execution without a proposal may have lost one.
+			t.cut(beginning, forever)
+		}
 		var gone Use
 		if len(w.Uses) == 0 || len(w.Rivals) > 0 && compareUses(&w.Rivals[0], &w.Uses[0]) < 0 {
 			w.Rivals, gone = behead(w.Rivals)

@@ -163,7 +163,8 @@ type Touched struct {
 	Cut       bool   // a limit has left something out: uses with CutFrom ≤ t ≤ CutTo are meant too
 	CutFrom   event.Time
 	CutTo     event.Time
-	Orphans   []string // decisions of which a limit has left the proposal out: their execution is meant too
+	CutLoads  event.Time // stale based_on uses from here on are meant too, valid if Cut
+	Orphans   []string   // decisions of which a limit has left the proposal out: their execution is meant too
 }
 
 // VerdictKind is fresh, stale or unknown. Unknown is the zero value: what is not said is not fresh.

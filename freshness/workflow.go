@@ -69,7 +69,7 @@ func (w *Workflow) Affected(t Touched) iter.Seq[*Use] {
 		}
 		first := t.From
 		if t.Cut {
-			first = min(first, t.CutFrom)
+			first = min(first, t.CutFrom, t.CutLoads)
 		}
 		if len(t.Orphans) > 0 {
 			first = beginning
@@ -85,27 +85,30 @@ func (w *Workflow) Affected(t Touched) iter.Seq[*Use] {
 
 // affects says whether a use has to be judged again.
 func (w *Workflow) affects(t *Touched, u *Use) bool {
-	if t.Cut && t.CutFrom <= u.Time && u.Time <= t.CutTo {
+	stale := u.Said.Verdict == IsStale || u.Said.Revision == 0
+	if t.Cut && (t.CutFrom <= u.Time && u.Time <= t.CutTo || t.CutLoads <= u.Time && stale && w.saysItems(u)) {
 		return true
 	}
 	if u.Kind == Executed && len(t.Orphans) > 0 && slices.Contains(t.Orphans, u.DecisionID) {
 		return true
 	}
-	if u.Time < t.From || t.Decision != "" && t.Decision != u.DecisionID {
+	switch {
+	case u.Time < t.From || t.Decision != "" && t.Decision != u.DecisionID:
 		return false
-	}
-	stale := u.Said.Verdict == IsStale || u.Said.Revision == 0
-	if u.Time <= t.To {
+	case u.Time <= t.To:
 		return stale || !t.OnlyStale
+	default:
+		return stale && w.saysItems(u)
 	}
-	if !stale {
-		return false
-	}
+}
+
+// saysItems says whether a use has a based_on, its own or its proposal's.
+func (w *Workflow) saysItems(u *Use) bool {
 	if u.HasBasedOn {
 		return true
 	}
-	s := w.proposal(u)
-	return s != nil && s.HasBasedOn
+	p := w.proposal(u)
+	return p != nil && p.HasBasedOn
 }
 
 // proposal returns the decision.proposed that an action.executed inherits from, nil if there is none.

@@ -76,6 +76,5 @@ func (c *Config) Sarama(instance string) *sarama.Config {
 	s.Consumer.Group.Heartbeat.Interval = min(3*time.Second, c.SessionTimeout/4)
 	s.Consumer.Group.Rebalance.Timeout = 30 * time.Second
 	s.Consumer.Group.InstanceId = instance
-	s.Metadata.Full = false
 	return s
 }

@@ -166,7 +166,7 @@ func (g *Gateway) storage(_ string, partition int32) (storage.Storage, error) {
 func (g *Gateway) topicManager(brokers []string) (goka.TopicManager, error) {
 	cfg := g.cfg.Sarama("")
 	tmc := goka.NewTopicManagerConfig()
-	tmc.MismatchBehavior = goka.TMConfigMismatchBehaviorFail
+	tmc.MismatchBehavior = goka.TMConfigMismatchBehaviorIgnore // package topology has compared every topic with the graph
 	inner, err := goka.NewTopicManager(brokers, cfg, tmc)
 	if err != nil {
 		return nil, fmt.Errorf("topic manager: %w", err)

@@ -62,7 +62,7 @@ func NewPlan(g *topology.Graph, group topology.Group, copies string, partitions 
 	}
 	for _, name := range group.Inputs {
 		t, _ := g.Topic(name)
-		in := input{name: name, category: t.Category, deadLetter: t.DeadLetter, copies: t.Role == topology.AsRekeyed}
+		in := input{name: name, category: t.Category, deadLetter: t.DeadLetter, copies: t.Role == topology.Rekeyed}
 		for i, result := range []string{metrics.Applied, metrics.Duplicate, metrics.Rerouted, metrics.DeadLetter, metrics.Late} {
 			in.events[i] = m.Events.WithLabelValues(name, result)
 		}

@@ -118,7 +118,7 @@ func (pt *partition) judge(r *row, u *freshness.Use) error {
 			return nil
 		}
 	}
-	digest := v.Digest()
+	digest := v.Digest(u, u.CheckID)
 	unsettled := v.Unsettled()
 	if !first && digest == u.Said.Digest {
 		if unsettled != u.Said.Unsettled {
@@ -191,9 +191,9 @@ func (pt *partition) countFirst(u *freshness.Use, v *freshness.Verdict) {
 	workflow := m.Labels.Workflow(v.WorkflowType)
 	m.Decisions.WithLabelValues(workflow, u.Kind.String(), v.Kind.String(), u.Traffic.String()).Inc()
 	if v.Kind == freshness.IsUnknown {
-		for _, reason := range v.Reasons.List() {
+		v.Reasons.Each(func(reason freshness.Reason) {
 			m.UnknownDecisions.WithLabelValues(workflow, reason.String()).Inc()
-		}
+		})
 	}
 	for i := range v.Items {
 		it := &v.Items[i]

@@ -60,27 +60,34 @@ func kill(t *testing.T, b *Broker) {
 	if err := os.Rename(saved, b.cfg.Dir); err != nil {
 		t.Fatal(err)
 	}
-	// A copy has other inodes than what it was made of; the journal speaks of inodes.
-	raw, err := os.ReadFile(filepath.Join(b.cfg.Dir, journalFile))
+	rewriteInodes(t, b.cfg.Dir)
+}
+
+// rewriteInodes makes the journal of a copied directory speak of the copy: it names files by their inodes.
+func rewriteInodes(t *testing.T, dir string) {
+	t.Helper()
+	raw, err := os.ReadFile(filepath.Join(dir, journalFile))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c, ok := decodeIntent(raw); ok {
-		groups, gerr := sizeOf(filepath.Join(b.cfg.Dir, logDir, "groups.log"))
-		pids, perr := sizeOf(filepath.Join(b.cfg.Dir, logDir, "pids.log"))
-		if err := errors.Join(gerr, perr); err != nil {
-			t.Fatal(err)
-		}
-		c.groups.inode, c.pids.inode = groups.inode, pids.inode
-		if err := os.WriteFile(filepath.Join(b.cfg.Dir, journalFile), c.encode(), 0o644); err != nil {
-			t.Fatal(err)
-		}
+	c, ok := decodeIntent(raw)
+	if !ok {
+		return
+	}
+	groups, gerr := sizeOf(filepath.Join(dir, logDir, "groups.log"))
+	pids, perr := sizeOf(filepath.Join(dir, logDir, "pids.log"))
+	if err := errors.Join(gerr, perr); err != nil {
+		t.Fatal(err)
+	}
+	c.groups.inode, c.pids.inode = groups.inode, pids.inode
+	if err := os.WriteFile(filepath.Join(dir, journalFile), c.encode(), 0o644); err != nil {
+		t.Fatal(err)
 	}
 }
 
 func client(t *testing.T, b *Broker, opts ...kgo.Opt) *kgo.Client {
 	t.Helper()
-	cl, err := kgo.NewClient(append([]kgo.Opt{kgo.SeedBrokers(b.Addr()), kgo.FetchMaxWait(100 * time.Millisecond)}, opts...)...)
+	cl, err := kgo.NewClient(append([]kgo.Opt{kgo.SeedBrokers(b.Addr()), kgo.FetchMaxWait(100 * time.Millisecond), kgo.DisableClientMetrics()}, opts...)...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -132,6 +139,7 @@ func contentsOf(t *testing.T, b *Broker, topic string, partition int32) []string
 	}
 	cl := client(t, b, kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords(),
 		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: {partition: kgo.NewOffset().AtStart()}}))
+	defer cl.Close() // now: once the broker is gone, closing waits for it
 	var got []string
 	for next := int64(0); next < end.Offset; {
 		fetches := cl.PollFetches(within(t))

@@ -1,0 +1,84 @@
+# Everything here needs Go and GNU make only. GOTOOLCHAIN and GOFLAGS are respected if they are set.
+
+GO      ?= go
+BIN     := bin/freshet
+
+# What runs several goroutines over the same memory: these packages are tested under the race detector, too.
+RACE := ./processors/... ./state/... ./embedded/... ./internal/metrics/... ./cmd/freshet/...
+
+# Each fuzz target as package:name; go runs one at a time.
+FUZZ      := ./event:FuzzDecode ./event:FuzzParseTime ./cmd/freshet/retime:FuzzThereAndBack
+FUZZ_TIME ?= 20s
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+.PHONY: help
+help: ## Show what there is to make.
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: build ## Build and show it at work: broker, engine, recorded sessions moved to now.
+	./$(BIN) demo
+
+.PHONY: build
+build: ## Build bin/freshet.
+	@mkdir -p bin
+	CGO_ENABLED=0 $(GO) build -trimpath -o $(BIN) ./cmd/freshet
+
+.PHONY: test
+test: ## Run all tests (less than five minutes).
+	$(GO) test -timeout 10m ./...
+
+.PHONY: exact
+exact: ## Run the golden sets through the engine in every combination (up to an hour).
+	$(GO) test ./test/exact -count=1 -exact.full -timeout 60m
+
+.PHONY: check
+check: fmt vet staticcheck lint generated race ## Run what CI runs after the tests.
+
+.PHONY: fmt
+fmt: ## Check the formatting.
+	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); \
+	if [ -n "$$unformatted" ]; then echo "not formatted by gofmt:"; echo "$$unformatted"; exit 1; fi
+
+.PHONY: vet
+vet: ## Run go vet.
+	$(GO) vet ./...
+
+.PHONY: staticcheck
+staticcheck: ## Run staticcheck.
+	$(GO) tool staticcheck ./...
+
+.PHONY: lint
+lint: ## Check the house rules: imports, banned calls, documents in step.
+	$(GO) test -count=1 ./internal/lint
+
+.PHONY: generated
+generated: ## Check that generated documents are what the code says.
+	$(GO) test -count=1 ./internal/metrics -run 'Reference'
+	$(GO) test -count=1 ./topology -run 'TestDocs'
+
+.PHONY: race
+race: ## Run the concurrent packages under the race detector (needs a C compiler).
+	CGO_ENABLED=1 $(GO) test -race -short -timeout 30m $(RACE)
+
+.PHONY: generate
+generate: ## Write generated documents anew.
+	$(GO) test -count=1 ./internal/metrics -run 'Reference' -rewrite
+	$(GO) test -count=1 ./topology -run 'TestDocs' -update
+
+.PHONY: bench
+bench: ## Run the benchmarks of the hot paths.
+	$(GO) test -run '^$$' -bench . -benchmem ./event ./freshness ./state
+
+.PHONY: fuzz
+fuzz: ## Fuzz everything that parses, for FUZZ_TIME each.
+	@set -e; for target in $(FUZZ); do \
+		echo "$${target#*:} in $${target%%:*}"; \
+		$(GO) test "$${target%%:*}" -run '^$$' -fuzz "^$${target#*:}$$" -fuzztime $(FUZZ_TIME); \
+	done
+
+.PHONY: clean
+clean: ## Remove what was built.
+	rm -rf bin

@@ -262,7 +262,9 @@ func (j *naiveJudge) lines() []naiveLine {
 			k := key{e.DecisionID, e.Type}
 			held, ok := uses[k]
 			j.reach(ok && naiveBefore(held, e) != 0, "decision conflict")
-			if !ok || naiveBefore(e, held) < 0 {
+			j.reach(ok && e.Time == held.Time && e.ID == held.ID && e.Source == held.Source && e.Data != held.Data, "decision conflict up to the data")
+			// Equal in all that is named, they can still be of different traffic: live is the first that holds.
+			if !ok || naiveOrder(naiveBefore(e, held), naiveCompare(e.Traffic, held.Traffic)) < 0 {
 				uses[k] = e
 			}
 		}
@@ -326,11 +328,12 @@ func (j *naiveJudge) inherit(use, proposed event.Event) event.Event {
 func (j *naiveJudge) workflowType(workflow string) string {
 	var holds event.Event
 	for _, e := range j.workflows[workflow] {
-		// A type that is not known is kept in the timeline and otherwise ignored.
-		if e.WorkflowType == "" || e.Type == event.Other {
+		if e.WorkflowType == "" {
 			continue
 		}
-		j.reach(holds.WorkflowType != "" && holds.WorkflowType != e.WorkflowType, "workflow type conflict")
+		contends := holds.WorkflowType != "" && holds.WorkflowType != e.WorkflowType
+		j.reach(contends, "workflow type conflict")
+		j.reach(contends && holds.Time == e.Time && holds.ID == e.ID, "workflow type conflict at the same time and id")
 		if holds.WorkflowType == "" || naiveOrder(naiveCompare(e.Time, holds.Time), strings.Compare(e.ID, holds.ID),
 			strings.Compare(e.Source, holds.Source), strings.Compare(e.WorkflowType, holds.WorkflowType)) < 0 {
 			holds = e
@@ -398,6 +401,10 @@ func (j *naiveJudge) view(kind, key string, c freshness.Context, t event.Time) n
 		before = before[:c.History]
 		view.left, view.cut = true, before[len(before)-1].holder.Seq
 	}
+	for _, v := range view.versions {
+		j.reach(view.left && v.holder.Seq < view.cut, "a later version below the cut")
+	}
+	j.reach(view.left && c.History > 1 && len(before) > 60, "a cut in a long history")
 	view.versions = append(view.versions, before...)
 	return view
 }
@@ -450,7 +457,14 @@ func (j *naiveJudge) useSet(workflow string, use event.Event, owner string) []na
 			continue
 		}
 		c := naiveLater(u, set[i])
-		j.reach(c != 0 && u.load.Time == set[i].load.Time, "loads at the same instant")
+		instant := u.load.Time == set[i].load.Time
+		event := instant && u.resolved == set[i].resolved && u.seq == set[i].seq && u.load.ID == set[i].load.ID
+		j.reach(instant && u.resolved != set[i].resolved, "loads at the same instant, one resolved")
+		j.reach(instant && u.resolved && set[i].resolved && u.seq != set[i].seq, "loads at the same instant, by seq")
+		j.reach(instant && u.ref.HasSeq != set[i].ref.HasSeq && u.seq != set[i].seq, "loads at the same instant, by a resolved seq")
+		j.reach(instant && u.seq == set[i].seq && u.load.ID != set[i].load.ID, "loads at the same instant, by id")
+		j.reach(event && u.ref.HasAsOf && set[i].ref.HasAsOf && c != 0, "loads at the same instant, by as_of")
+		j.reach(event && u.ref.HasAsOf != set[i].ref.HasAsOf, "loads at the same instant, one with as_of")
 		if c > 0 {
 			set[i] = u
 		}
@@ -519,7 +533,7 @@ func (j *naiveJudge) silent(kind, key string, c freshness.Context, t event.Time)
 		return false
 	}
 	var life event.Time
-	alive := false
+	alive, kindWide := false, false
 	sign := func(at event.Time) {
 		if !alive || at > life {
 			life, alive = at, true
@@ -535,11 +549,13 @@ func (j *naiveJudge) silent(kind, key string, c freshness.Context, t event.Time)
 	}
 	for _, e := range j.sources[kind+"\x00"] {
 		if e.Type == event.SourceHeartbeat {
+			kindWide = kindWide || !alive || min(e.Through, e.Time) > life
 			sign(min(e.Through, e.Time))
 			j.reach(e.Time > t, "a heartbeat after the use")
 		}
 	}
 	j.reach(!alive, "no sign of life ever")
+	j.reach(alive && kindWide && int64(t-life) <= int64(c.MaxSilence), "alive by a heartbeat of the whole kind")
 	j.reach(alive && int64(t-life) == int64(c.MaxSilence), "silent for exactly as long as may be")
 	return !alive || int64(t-life) > int64(c.MaxSilence)
 }
@@ -640,6 +656,9 @@ func (j *naiveJudge) judgeItem(u naiveUsed, m *naiveMeasures, b naiveBounds, t e
 	add(&unknown, b.Age.Set && l.Age == nil, "no_as_of")
 	add(&unknown, m.silent, "source_silent")
 	add(&unknown, order && m.truncated, "history_truncated")
+	j.reach(!order && slices.Contains(stale, "retracted"), "retracted, judged by age only")
+	j.reach(m.silent && len(stale) > 0, "silent and stale")
+	j.reach(m.truncated && u.resolved && l.Age == nil, "truncated, and its age not known")
 	j.reach(m.truncated && len(stale) > 0, "truncated and stale")
 	j.reach(m.truncated && !u.resolved, "truncated because not resolved")
 	j.reach(m.truncated && !order, "truncated, judged by age only")
@@ -688,7 +707,9 @@ func (j *naiveJudge) judge(workflow string, use event.Event) naiveLine {
 	for _, u := range set {
 		b := w.bounds(use.Class, u.ref.Kind)
 		if !b.any() {
+			lower, own := w.Bounds[u.ref.Kind]
 			j.reach(true, "an item that is not judged")
+			j.reach(own && !lower.any() && w.Bounds["*"].any(), "an item shielded from the bounds of all kinds")
 			continue
 		}
 		m := j.measure(u, t)
@@ -937,6 +958,7 @@ func (j *naiveJudge) intervals(workflow string, t event.Time) []naiveInterval {
 			steps = append(steps, e)
 		}
 	}
+	// Of events with the same time and id the contract does not say which comes first: here the type decides, then the call.
 	slices.SortFunc(steps, func(a, b event.Event) int {
 		return naiveOrder(naiveCompare(a.Time, b.Time), strings.Compare(a.ID, b.ID), naiveCompare(a.Type, b.Type),
 			strings.Compare(a.CallID, b.CallID))
@@ -958,7 +980,8 @@ func (j *naiveJudge) intervals(workflow string, t event.Time) []naiveInterval {
 			all[i].to, all[i].open = at, false
 		}
 	}
-	for _, e := range steps {
+	for i, e := range steps {
+		j.reach(i > 0 && e.Time == steps[i-1].Time && e.ID == steps[i-1].ID && e.Type != steps[i-1].Type, "steps with the same time and id")
 		switch e.Type {
 		case event.ApprovalRequested:
 			start("hold_approval", "", e.Time)

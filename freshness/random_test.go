@@ -1,0 +1,649 @@
+package freshness_test
+
+import (
+	"encoding/json"
+	"flag"
+	"fmt"
+	"maps"
+	"math"
+	"math/rand/v2"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/freshet-io/freshet/event"
+	"github.com/freshet-io/freshet/freshness"
+)
+
+// The flags of the random histories: which to begin with, and how many.
+var (
+	randomSeed      = flag.Uint64("seed", 1, "seed of the first random history")
+	randomHistories = flag.Int("histories", 4000, "how many random histories to judge")
+)
+
+// randomRecord is one event as it arrives: a structured CloudEvent, and the Kafka timestamp of its record.
+type randomRecord struct {
+	Line     string
+	Appended event.Time
+}
+
+// randomHistory is a set of events and a contract to judge them by.
+type randomHistory struct {
+	Seed     uint64
+	Contract naiveContract
+	Records  []randomRecord
+}
+
+// TestRandomHistories holds the package to the naive judgement, on small histories in which everything that can clash does: instants,
+// seqs, ids, bounds. In another order, and with records repeated, the package has to say the same.
+func TestRandomHistories(t *testing.T) {
+	reached := map[string]int{}
+	failed := 0
+	for i := range *randomHistories {
+		h := newRandomHistory(*randomSeed + uint64(i))
+		if h.difference(1, reached) == "" {
+			continue
+		}
+		h = h.shrink()
+		t.Errorf("%s\nseed %d, shrunk; repeat with\n\tgo test ./freshness -run 'TestRandomHistories$' -seed %d -histories 1", h, h.Seed, h.Seed)
+		if failed++; failed == 5 {
+			t.Fatal("further histories are left out")
+		}
+	}
+	if *randomHistories < 4000 {
+		return
+	}
+	for _, clause := range randomClauses() {
+		if reached[clause] == 0 {
+			t.Errorf("no history reached the clause: %s", clause)
+		}
+	}
+	for _, clause := range slices.Sorted(maps.Keys(reached)) {
+		t.Logf("%8d × %s", reached[clause], clause)
+	}
+}
+
+// randomClauses are what the histories have to come upon, so that agreement means something.
+func randomClauses() []string {
+	clauses := []string{
+		"a based_on REF that is not resolved, with a share", "a based_on REF that was loaded", "a closing while closed",
+		"a heartbeat after the use", "a version newer than the retraction in use", "age equal to its bound", "ahead",
+		"an item that is not judged", "an item twice in a use", "an item twice in a use with the same seq", "an opening while open",
+		"as_of after the load it is of", "as_of later than it can be", "based_on inherited", "based_on inherited from a later proposal",
+		"class inherited", "decision conflict", "dropped at the instant of the load, after it",
+		"dropped at the instant of the load, before it", "dropped at the instant of the use", "empty based_on",
+		"empty based_on inherited", "equal shares", "equally long items", "in force from the instant of the use on",
+		"loaded at the instant from which it could have been newer", "loads at the same instant, one resolved", "loads at the same instant, by seq", "loads at the same instant, by a resolved seq",
+		"loads at the same instant, by id", "loads at the same instant, by as_of", "loads at the same instant, one with as_of",
+		"decision conflict up to the data", "workflow type conflict at the same time and id", "alive by a heartbeat of the whole kind",
+		"a later version below the cut", "a cut in a long history", "retracted, judged by age only", "silent and stale",
+		"truncated, and its age not known", "steps with the same time and id", "an item shielded from the bounds of all kinds", "never served",
+		"no sign of life ever", "not resolved, judged by age only", "repeated with another p", "served before it was published",
+		"several reasons of an item", "shares of an item that is not stale", "silent for exactly as long as may be", "source conflict",
+		"stale for its age only, and superseded", "staleness equal to its bound", "superseded twice at the same instant",
+		"the retraction itself in use", "the task's end closes", "truncated and stale", "truncated because not resolved",
+		"truncated, judged by age only", "version string of future versions only", "version string of future versions only, truncated",
+		"version string of past and future versions", "version string of several versions", "workflow type conflict",
+	}
+	for _, reason := range naiveReasons() {
+		clauses = append(clauses, "use "+reason)
+	}
+	for _, cause := range naiveCauses() {
+		clauses = append(clauses, "share "+cause, "cause "+cause)
+	}
+	return clauses
+}
+
+// events decodes the records.
+func (h randomHistory) events() []event.Event {
+	events := make([]event.Event, 0, len(h.Records))
+	for _, r := range h.Records {
+		e, err := naiveEvent([]byte(r.Line))
+		if err != nil {
+			panic(fmt.Sprintf("the generator wrote what cannot be read: %v", err))
+		}
+		if e.Appended = r.Appended; e.HasRecorded {
+			e.Appended = max(e.Appended, e.Recorded)
+		}
+		events = append(events, e)
+	}
+	return events
+}
+
+// difference says where the package and the naive judgement differ, or the package from itself in another order; "" if nowhere.
+func (h randomHistory) difference(orders int, reached map[string]int) string {
+	events := h.events()
+	j := newNaiveJudge(h.Contract, events)
+	want := j.lines()
+	for clause, n := range j.reached {
+		reached[clause] += n
+	}
+	got, err := randomBatch(h.Contract.resolve(), events)
+	if err != nil {
+		return err.Error()
+	}
+	for i := range max(len(got), len(want)) {
+		switch {
+		case i >= len(got):
+			return fmt.Sprintf("want %s\n got nothing", want[i])
+		case i >= len(want):
+			return fmt.Sprintf("want nothing\n got %s", got[i])
+		}
+		line, err := readNaiveLine([]byte(got[i]))
+		if err != nil {
+			return err.Error()
+		}
+		if !reflect.DeepEqual(line, want[i]) {
+			return fmt.Sprintf("want %s\n got %s", want[i], line)
+		}
+	}
+	r := rand.New(rand.NewPCG(h.Seed, 1))
+	for order := range orders + 1 {
+		other := slices.Clone(events)
+		if order == 0 {
+			slices.Reverse(other)
+		} else {
+			for range r.IntN(len(events) + 1) {
+				other = append(other, events[r.IntN(len(events))])
+			}
+			r.Shuffle(len(other), func(i, j int) { other[i], other[j] = other[j], other[i] })
+		}
+		again, err := randomBatch(h.Contract.resolve(), other)
+		if err != nil {
+			return "in another order: " + err.Error()
+		}
+		for i := range max(len(got), len(again)) {
+			if i >= len(got) || i >= len(again) || got[i] != again[i] {
+				return fmt.Sprintf("in another order, with repetitions:\n  one %v\nother %v", got[min(i, len(got)):], again[min(i, len(again)):])
+			}
+		}
+	}
+	return ""
+}
+
+// randomBatch judges events as the package does. A panic is an error, so that a history that leads to one can be shrunk.
+func randomBatch(c *freshness.Contract, events []event.Event) (lines []string, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v", p)
+		}
+	}()
+	const limit = 1 << 20
+	b := freshness.NewBatch(c, freshness.Limits{Items: limit, LoadsPerItem: limit, Uses: limit, Steps: limit, Lines: limit})
+	for i := range events {
+		// Folding may keep nothing of the event and may not write to it: it gets one of its own.
+		e := events[i]
+		e.Refs = slices.Clone(e.Refs)
+		topic := [...]string{"workflow.other", "workflow.control", "workflow.context", "workflow.tool", "workflow.decision", "context.source"}
+		b.Add(&e, freshness.Position{Topic: topic[e.Type.Category()], Partition: 0, Offset: int64(i)})
+	}
+	err = b.Golden(func(line []byte) error {
+		lines = append(lines, string(line))
+		return nil
+	})
+	return lines, err
+}
+
+// shrink returns the smallest history it finds that still makes a difference: first of the records, then of the contract.
+func (h randomHistory) shrink() randomHistory {
+	const orders = 8
+	differs := func(h randomHistory) bool { return h.difference(orders, map[string]int{}) != "" }
+	if !differs(h) {
+		return h
+	}
+	for size := len(h.Records) / 2; size > 0; {
+		smaller := false
+		for at := 0; at < len(h.Records); {
+			less := h
+			less.Records = slices.Delete(slices.Clone(h.Records), at, min(at+size, len(h.Records)))
+			if differs(less) {
+				h, smaller = less, true
+			} else {
+				at += size
+			}
+		}
+		if !smaller || size > 1 {
+			size /= 2
+		}
+	}
+	for again := true; again; {
+		again = false
+		for _, less := range h.Contract.less() {
+			candidate := h
+			candidate.Contract = less
+			if differs(candidate) {
+				h, again = candidate, true
+				break
+			}
+		}
+	}
+	return h
+}
+
+// less returns the contracts that lack one thing of c.
+func (c naiveContract) less() []naiveContract {
+	var all []naiveContract
+	for kind, context := range c.Contexts {
+		without := naiveContract{maps.Clone(c.Contexts), c.Workflows}
+		delete(without.Contexts, kind)
+		all = append(all, without)
+		for _, simpler := range []func(*freshness.Context){
+			func(x *freshness.Context) { x.MaxSilence, x.HasMaxSilence = 0, false },
+			func(x *freshness.Context) { x.Basis = freshness.BySource },
+			func(x *freshness.Context) { x.Reported = false },
+			func(x *freshness.Context) { x.History = 1024 },
+		} {
+			changed := context
+			if simpler(&changed); changed != context {
+				with := naiveContract{maps.Clone(c.Contexts), c.Workflows}
+				with.Contexts[kind] = changed
+				all = append(all, with)
+			}
+		}
+	}
+	for name, w := range c.Workflows {
+		without := naiveContract{c.Contexts, maps.Clone(c.Workflows)}
+		delete(without.Workflows, name)
+		all = append(all, without)
+		with := func(w naiveWorkflow) {
+			changed := naiveContract{c.Contexts, maps.Clone(c.Workflows)}
+			changed.Workflows[name] = w
+			all = append(all, changed)
+		}
+		if len(w.Require) > 0 {
+			with(naiveWorkflow{w.Owner, w.Require[1:], w.Bounds, w.Classes})
+		}
+		for _, bounds := range lessBounds(w.Bounds) {
+			with(naiveWorkflow{w.Owner, w.Require, bounds, w.Classes})
+		}
+		for class := range w.Classes {
+			classes := maps.Clone(w.Classes)
+			delete(classes, class)
+			with(naiveWorkflow{w.Owner, w.Require, w.Bounds, classes})
+			for _, bounds := range lessBounds(w.Classes[class]) {
+				classes := maps.Clone(w.Classes)
+				classes[class] = bounds
+				with(naiveWorkflow{w.Owner, w.Require, w.Bounds, classes})
+			}
+		}
+	}
+	return all
+}
+
+// lessBounds returns the bounds that lack one thing of these.
+func lessBounds(bounds map[string]naiveBounds) []map[string]naiveBounds {
+	var all []map[string]naiveBounds
+	for kind, b := range bounds {
+		without := maps.Clone(bounds)
+		delete(without, kind)
+		all = append(all, without)
+		for _, fewer := range []naiveBounds{
+			{naiveBound{}, b.Versions, b.Age}, {b.Staleness, naiveBound{}, b.Age}, {b.Staleness, b.Versions, naiveBound{}},
+		} {
+			if fewer != b {
+				with := maps.Clone(bounds)
+				with[kind] = fewer
+				all = append(all, with)
+			}
+		}
+	}
+	return all
+}
+
+func (h randomHistory) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s\n\ncontexts", h.difference(8, map[string]int{}))
+	for _, kind := range slices.Sorted(maps.Keys(h.Contract.Contexts)) {
+		fmt.Fprintf(&b, "\n  %s: %+v", kind, h.Contract.Contexts[kind])
+	}
+	bounds := func(indent string, level map[string]naiveBounds) {
+		for _, kind := range slices.Sorted(maps.Keys(level)) {
+			fmt.Fprintf(&b, "\n%s%q: {%s}", indent, kind, level[kind])
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(h.Contract.Workflows)) {
+		w := h.Contract.Workflows[name]
+		fmt.Fprintf(&b, "\nworkflow %s of %s requires %q", name, w.Owner, w.Require)
+		bounds("  ", w.Bounds)
+		for _, class := range slices.Sorted(maps.Keys(w.Classes)) {
+			fmt.Fprintf(&b, "\n  class %s", class)
+			bounds("    ", w.Classes[class])
+		}
+	}
+	b.WriteString("\nevents, each after its append time")
+	for _, r := range h.Records {
+		fmt.Fprintf(&b, "\n  %s %s", r.Appended, r.Line)
+	}
+	return b.String()
+}
+
+func (b naiveBounds) String() string {
+	var parts []string
+	for _, one := range []struct {
+		name  string
+		bound naiveBound
+	}{{"max_staleness", b.Staleness}, {"max_versions_behind", b.Versions}, {"max_age", b.Age}} {
+		switch {
+		case one.bound.Null:
+			parts = append(parts, one.name+": null")
+		case one.bound.Set:
+			parts = append(parts, fmt.Sprintf("%s: %d", one.name, one.bound.Value))
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
+// generator makes one history. Everything comes from small pools, so that it clashes.
+type generator struct {
+	*rand.Rand
+	unit  event.Time // instants and bounds are multiples of it
+	span  int        // how many units a history lasts
+	seq   int64      // the smallest
+	seqs  int        // how many
+	items []randomItem
+	clash float64 // how often an event is at the instant, or has the id, of an earlier one
+	made  []randomHead
+	h     randomHistory
+}
+
+type randomItem struct{ kind, key string }
+
+// randomHead is what an event may have in common with an earlier one.
+type randomHead struct {
+	at         event.Time
+	id, source string
+}
+
+// randomStart is the instant from which histories run.
+const randomStart = event.Time(1_767_225_600_000)
+
+func newRandomHistory(seed uint64) randomHistory {
+	g := &generator{Rand: rand.New(rand.NewPCG(seed, 0)), h: randomHistory{Seed: seed}}
+	g.unit = pick(g, event.Time(1), 1, 500, 1000, 60_000)
+	g.span = 3 + g.IntN(20)
+	g.seq = pick(g, int64(1), 1, 1, 1, 0, -2, 1<<53-1, math.MaxInt64-300)
+	g.seqs = 2 + g.IntN(5)
+	g.clash = pick(g, 0.05, 0.2, 0.5)
+	all := []randomItem{{"a", "x"}, {"a", "x/y"}, {"a-b", "x"}, {"a-b", "w"}, {"b", "x"}, {"b", "é"}, {"c", "x"}}
+	for range 1 + g.IntN(3) {
+		g.items = append(g.items, all[g.IntN(len(all))])
+	}
+	g.contract()
+	events := 3 + g.IntN(40)
+	if g.Float64() < 0.02 {
+		// A version history of several rows, in which most uses see a part.
+		g.span, g.seqs, events = 300, 250, 400
+		g.items = g.items[:1]
+	}
+	sources := pick(g, 0.2, 0.4, 0.7)
+	workflows := 1 + g.IntN(2)
+	for range events {
+		if g.Float64() < sources {
+			g.source()
+		} else {
+			g.workflow(fmt.Sprintf("w%d", g.IntN(workflows)))
+		}
+	}
+	// Whatever else there is, something is judged.
+	g.decision("w0", pick(g, "decision.proposed", "action.executed"))
+	for range g.IntN(4) {
+		again := g.h.Records[g.IntN(len(g.h.Records))]
+		again.Appended += event.Time(g.IntN(5)-1) * g.unit
+		g.h.Records = append(g.h.Records, again)
+	}
+	return g.h
+}
+
+func pick[T any](g *generator, from ...T) T { return from[g.IntN(len(from))] }
+
+// maybe reports true that often.
+func (g *generator) maybe(often float64) bool { return g.Float64() < often }
+
+// instant is one of the history. Several draws bring it to its end, a negative number to its start.
+func (g *generator) instant(draws int) event.Time {
+	n := g.IntN(g.span)
+	for range draws {
+		n = max(n, g.IntN(g.span))
+	}
+	for range -draws {
+		n = min(n, g.IntN(g.span))
+	}
+	at := randomStart + event.Time(n)*g.unit
+	if g.maybe(0.05) {
+		at += pick(g, event.Time(-1), 1)
+	}
+	return at
+}
+
+// contract makes contexts, workflow types and classes. Workflows may also be of a type that it does not name.
+func (g *generator) contract() {
+	c := naiveContract{Contexts: map[string]freshness.Context{}, Workflows: map[string]naiveWorkflow{}}
+	for _, kind := range []string{"a", "a-b", "b", "c"} {
+		if g.maybe(0.2) {
+			continue
+		}
+		context := naiveContext(pick(g, "one", "two"), "", nil)
+		context.ServingOwner = pick(g, context.Owner, "three")
+		context.Basis = pick(g, freshness.BySource, freshness.ByPublished)
+		context.Reported = g.maybe(0.5)
+		context.History = pick(g, 1, 1, 2, 3, 64, 1024, 1024, 1024)
+		if g.maybe(0.4) {
+			context.HasMaxSilence, context.MaxSilence = true, freshness.Duration(g.length())
+		}
+		c.Contexts[kind] = context
+	}
+	for _, name := range []string{"alpha", "beta"} {
+		w := naiveWorkflow{Owner: pick(g, "one", "four"), Bounds: g.bounds(), Classes: map[string]map[string]naiveBounds{}}
+		for _, kind := range []string{"a", "a-b", "b"} {
+			if g.maybe(0.08) {
+				w.Require = append(w.Require, kind)
+			}
+		}
+		for _, class := range []string{"small", "large"} {
+			if g.maybe(0.7) {
+				w.Classes[class] = g.bounds()
+			}
+		}
+		c.Workflows[name] = w
+	}
+	g.h.Contract = c
+}
+
+// length is that of a bound.
+func (g *generator) length() int64 {
+	return int64(g.IntN(1+g.span/pick(g, 2, 6))) * int64(g.unit)
+}
+
+// bounds makes one level of bounds, with kinds that are not named, shields and nulls.
+func (g *generator) bounds() map[string]naiveBounds {
+	bound := func(value int64) naiveBound {
+		switch {
+		case g.maybe(0.4):
+			return naiveBound{}
+		case g.maybe(0.15):
+			return naiveBound{Null: true}
+		}
+		return naiveBound{Set: true, Value: value}
+	}
+	level := map[string]naiveBounds{}
+	for _, kind := range []string{"a", "a-b", "b", "*"} {
+		switch {
+		case g.maybe(0.2):
+		case g.maybe(0.1):
+			level[kind] = naiveBounds{}
+		default:
+			level[kind] = naiveBounds{bound(g.length()), bound(int64(g.IntN(3))), bound(g.length())}
+		}
+	}
+	return level
+}
+
+// add makes an event of a type: its attributes at random, its data as given.
+func (g *generator) add(subject, kind string, data map[string]any) {
+	// What is used is loaded first, more often than not.
+	draws := 0
+	switch kind {
+	case "context.loaded", "source.updated":
+		draws = -1
+	case "decision.proposed", "action.executed":
+		draws = 1
+	}
+	head := randomHead{at: g.instant(draws), id: fmt.Sprintf("e%d", len(g.made)), source: pick(g, "/s", "/t")}
+	if g.maybe(0.3) {
+		head.id = pick(g, "1", "2", "10")
+	}
+	if len(g.made) > 0 && g.maybe(g.clash) {
+		earlier := g.made[g.IntN(len(g.made))]
+		head.at = earlier.at
+		if g.maybe(0.5) {
+			head.id = earlier.id
+		}
+		if g.maybe(0.5) {
+			head.source = earlier.source
+		}
+	}
+	g.made = append(g.made, head)
+	if g.maybe(0.1) {
+		data["x"] = g.IntN(2)
+	}
+	line := map[string]any{
+		"specversion": "1.0", "id": head.id, "source": head.source, "type": pick(g, "", "", "io.freshet.", "com.acme.x.") + kind,
+		"time": head.at.String(), "subject": subject, "data": data,
+	}
+	appended := head.at + event.Time(pick(g, 0, 0, 0, 1, 1, 2, 3, -1))*g.unit
+	if g.maybe(0.2) {
+		line["recordedtime"] = g.instant(0).String()
+	}
+	if !strings.HasPrefix(kind, "source.") {
+		if g.maybe(0.2) {
+			line["trafficclass"] = pick(g, "live", "backfill", "eval", "replay")
+		}
+		// Whether an event of a type that is not known can claim a workflow's type is left open by the contract.
+		if kind != "task.unheard" {
+			g.claim(line, data)
+		}
+	}
+	b, err := json.Marshal(line)
+	if err != nil {
+		panic(err)
+	}
+	g.h.Records = append(g.h.Records, randomRecord{string(b), appended})
+}
+
+// claim makes some workflow events say of what type their workflow is, in one place or the other or in both.
+func (g *generator) claim(line, data map[string]any) {
+	// Most claims of a history agree, or no workflow had a contract for long.
+	name := "alpha"
+	if g.maybe(0.1) {
+		name = pick(g, "alpha", "beta", "gamma")
+	}
+	if g.maybe(0.5) {
+		line["workflowtype"] = name
+	}
+	if g.maybe(0.05) {
+		data["workflow_type"] = pick(g, "alpha", "beta")
+	}
+}
+
+func (g *generator) anySeq() int64 { return g.seq + int64(g.IntN(g.seqs)) }
+
+// version is the name of a version: usually of several.
+func (g *generator) version() string { return pick(g, "v1", "v1", "v2", "v2", "v3") }
+
+// source makes an event of a context item.
+func (g *generator) source() {
+	it := pick(g, g.items...)
+	data := map[string]any{"kind": it.kind, "key": it.key}
+	switch n := g.IntN(12); {
+	case n < 7:
+		data["seq"] = g.anySeq()
+		if g.maybe(0.9) {
+			data["version"] = g.version()
+		}
+		if g.maybe(0.6) {
+			data["effective_at"] = g.instant(0).String()
+		}
+		if g.maybe(0.3) {
+			data["change"] = pick(g, "updated", "retracted", "retracted", "rolled_back")
+		}
+		g.add(it.kind+"/"+it.key, "source.updated", data)
+	case n < 9:
+		data["through"] = g.instant(0).String()
+		if g.maybe(0.4) {
+			delete(data, "key")
+			it.key = ""
+		}
+		g.add(it.kind+"/"+it.key, "source.heartbeat", data)
+	default:
+		data["seq"], data["consumer"] = g.anySeq(), "index"
+		g.add(it.kind+"/"+it.key, "source.available", data)
+	}
+}
+
+// refs makes a list of REFs, perhaps empty, perhaps with an item twice.
+func (g *generator) refs(least int) []any {
+	refs := []any{}
+	for range least + g.IntN(3) {
+		it := pick(g, g.items...)
+		ref := map[string]any{"kind": it.kind, "key": it.key}
+		if g.maybe(0.5) {
+			ref["seq"] = g.anySeq()
+		}
+		if g.maybe(0.6) {
+			ref["version"] = g.version()
+		}
+		if g.maybe(0.5) {
+			ref["as_of"] = g.instant(0).String()
+		}
+		refs = append(refs, ref)
+	}
+	return refs
+}
+
+// workflow makes an event of a workflow.
+func (g *generator) workflow(id string) {
+	call := map[string]any{"call_id": pick(g, "c", "d"), "tool": "t"}
+	switch n := g.IntN(40); {
+	case n < 12:
+		g.add(id, "context.loaded", map[string]any{"refs": g.refs(1)})
+	case n < 14:
+		g.add(id, "context.dropped", map[string]any{"refs": g.refs(1)})
+	case n < 16:
+		call["refs"] = g.refs(1)
+		call["status"] = pick(g, "ok", "error")
+		g.add(id, "tool.result", call)
+	case n < 18:
+		g.add(id, "tool.result", call)
+	case n < 20:
+		g.add(id, "tool.called", call)
+	case n < 22:
+		g.add(id, "tool.retry_scheduled", map[string]any{"call_id": pick(g, "c", "d")})
+	case n < 25:
+		g.add(id, pick(g, "approval.requested", "approval.requested", "approval.granted", "approval.denied"), map[string]any{})
+	case n < 27:
+		g.add(id, pick(g, "task.waiting", "task.waiting", "task.resumed"), map[string]any{})
+	case n < 28:
+		g.add(id, pick(g, "task.created", "task.started", "task.completed", "task.failed", "task.cancelled", "task.unheard"), map[string]any{})
+	case n < 29:
+		g.add(id, pick(g, "action.approved", "action.rejected", "action.overridden", "compensation.triggered"), g.decided())
+	default:
+		g.decision(id, pick(g, "decision.proposed", "action.executed"))
+	}
+}
+
+// decided is the data of a decision event.
+func (g *generator) decided() map[string]any {
+	data := map[string]any{"decision_id": pick(g, "d1", "d2", "d3")}
+	if g.maybe(0.3) {
+		data["class"] = pick(g, "small", "large", "other")
+	}
+	if g.maybe(0.25) {
+		data["based_on"] = g.refs(pick(g, 0, 1, 1))
+	}
+	return data
+}
+
+func (g *generator) decision(id, kind string) {
+	g.add(id, kind, g.decided())
+}

@@ -106,17 +106,28 @@ func (r *rig) topic(t *testing.T, partitions int32) string {
 // written its markers.
 func (r *rig) awaitStable(t *testing.T, topic string, partition int32, offset int64) {
 	t.Helper()
+	r.await(t, kadm.NewClient(r.cl).ListCommittedOffsets, topic, partition, offset)
+}
+
+// awaitEnd returns when a partition's high watermark has reached an offset.
+func (r *rig) awaitEnd(t *testing.T, topic string, partition int32, offset int64) {
+	t.Helper()
+	r.await(t, kadm.NewClient(r.cl).ListEndOffsets, topic, partition, offset)
+}
+
+func (r *rig) await(t *testing.T, list func(context.Context, ...string) (kadm.ListedOffsets, error), topic string, partition int32, offset int64) {
+	t.Helper()
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	for deadline := time.Now().Add(patience); ; <-tick.C {
-		ends, err := kadm.NewClient(r.cl).ListCommittedOffsets(t.Context(), topic)
+		ends, err := list(t.Context(), topic)
 		if err == nil {
 			if o, ok := ends.Lookup(topic, partition); ok && o.Err == nil && o.Offset >= offset {
 				return
 			}
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("%s-%d is not stable up to %d: %v %v", topic, partition, offset, ends, err)
+			t.Fatalf("%s-%d has not reached %d: %v %v", topic, partition, offset, ends, err)
 		}
 	}
 }

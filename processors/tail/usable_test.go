@@ -48,6 +48,7 @@ func shapes() []shape {
 		}, rows: 1, usable: 22, next: 21, record: true, after: 23},
 		{name: "plain behind aborted", make: func(t *testing.T, r *rig, topic string) {
 			r.writer(t, name("w")).abort(t, topic, 0, 2)
+			r.awaitEnd(t, topic, 0, 3) // the marker comes before the record
 			r.plain(t, topic, 0, 1)
 		}, rows: 1, usable: 4, next: 3, record: true, after: 4},
 		{name: "deleted below", make: func(t *testing.T, r *rig, topic string) {
@@ -73,6 +74,7 @@ func TestEnds(t *testing.T) {
 			t.Run(s.name, func(t *testing.T) {
 				topic := r.topic(t, 1)
 				s.make(t, r, topic)
+				r.awaitStable(t, topic, 0, s.after)
 				usable, err := l.Usable(within(t), topic, 0)
 				if err != nil || usable != s.usable {
 					t.Errorf("Usable = %d, %v; want %d", usable, err, s.usable)

@@ -84,40 +84,49 @@ func BenchmarkNextEvent(b *testing.B) {
 			w := NewWorkflow("wf")
 			var v Verdict
 			at := event.Time(64000)
-			var next int
-			step := func(judge bool) {
-				e := *benchWorkflow(at, 10)[next%11]
-				at++
-				next++
-				e.Time, e.ID = at, fmt.Sprint("e", at)
-				if e.Type == event.TaskCompleted {
-					e.Type = event.TaskWaiting
+			var template []*event.Event
+			next := 0
+			prepare := func(n int) []*event.Event {
+				out := make([]*event.Event, n)
+				for i := range out {
+					if next%11 == 0 {
+						template = benchWorkflow(at, 10)
+					}
+					e := *template[next%11]
+					at++
+					next++
+					e.Time, e.ID = at, fmt.Sprint("e", at)
+					if e.Type == event.TaskCompleted {
+						e.Type = event.TaskWaiting
+					}
+					if e.DecisionID != "" {
+						e.DecisionID = fmt.Sprint("d", next/11)
+					}
+					out[i] = &e
 				}
-				if e.DecisionID != "" {
-					e.DecisionID = fmt.Sprint("d", next)
-				}
-				touched := w.Fold(&e, Position{Topic: "t"}, &lim)
-				if !judge {
-					return
-				}
-				for u := range w.Affected(touched) {
-					w.Judge(u, f, c, &v)
+				return out
+			}
+			fold := func(events []*event.Event) {
+				for _, e := range events {
+					w.Fold(e, Position{Topic: "t"}, &lim)
 				}
 			}
-			for range n {
-				step(false)
-			}
+			fold(prepare(n))
+			more := prepare(n/2 + 10)
+			i := 0
 			b.ReportAllocs()
 			for b.Loop() {
-				if len(w.Lines) > n+n/2+20 {
+				if i == len(more) {
 					b.StopTimer()
-					w = NewWorkflow("wf")
-					for range n {
-						step(false)
-					}
+					w, i = NewWorkflow("wf"), 0
+					fold(prepare(n))
+					more = prepare(n/2 + 10)
 					b.StartTimer()
 				}
-				step(true)
+				for u := range w.Affected(w.Fold(more[i], Position{Topic: "t"}, &lim)) {
+					w.Judge(u, f, c, &v)
+				}
+				i++
 			}
 		})
 	}

@@ -18,7 +18,7 @@ func (lim *Limits) intern(s string) string {
 // Fold adds an event of the workflow and says which uses it may have changed. It is a set union: repeating an event changes nothing, nor
 // does the order in which events come. It keeps no string of the event.
 func (w *Workflow) Fold(e *event.Event, at Position, lim *Limits) Touched {
-	pos := At{Offset: at.Offset, Partition: at.Partition, Topic: w.topic(at.Topic)}
+	pos := At{Offset: at.Offset, Partition: at.Partition, Topic: w.topic(at.Topic, lim)}
 	f := folding{w: w, e: e, at: pos, lim: lim}
 	f.t.From, f.t.To = forever, beginning
 	line := Line{Time: e.Time, Ident: Identity(e.Source, e.ID), Digest: content(e), Type: e.Type, At: pos}

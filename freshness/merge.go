@@ -6,7 +6,7 @@ func (w *Workflow) Merge(o *Workflow, lim *Limits) Touched {
 	f := folding{w: w, lim: lim}
 	f.t.From, f.t.To = forever, beginning
 	for _, l := range o.Lines {
-		l.At = w.moved(o, l.At)
+		l.At = w.moved(o, l.At, lim)
 		if added, _ := w.addLine(l, lim, &f.t); added {
 			f.t.New = true
 		}
@@ -35,7 +35,7 @@ func (w *Workflow) Merge(o *Workflow, lim *Limits) Touched {
 	}
 	for _, uses := range [][]Use{o.Uses, o.Rivals} {
 		for _, u := range uses {
-			u.At = w.moved(o, u.At)
+			u.At = w.moved(o, u.At, lim)
 			said := u.Said
 			f.admit(&u)
 			if kept := w.Use(u.DecisionID, u.Kind); kept != nil && said.Revision > kept.Said.Revision {
@@ -48,14 +48,14 @@ func (w *Workflow) Merge(o *Workflow, lim *Limits) Touched {
 }
 
 // moved returns a position of another workflow as one of this.
-func (w *Workflow) moved(o *Workflow, at At) At {
-	at.Topic = w.topic(o.TopicOf(at).Topic)
+func (w *Workflow) moved(o *Workflow, at At, lim *Limits) At {
+	at.Topic = w.topic(o.TopicOf(at).Topic, lim)
 	return at
 }
 
 func (f *folding) mergeHolding(o *Workflow, from *Holding) {
 	for _, l := range from.Loads {
-		l.At = f.w.moved(o, l.At)
+		l.At = f.w.moved(o, l.At, f.lim)
 		if h := f.w.hold(from.Kind, from.Key, l.Time, f.lim); h != nil {
 			f.putLoad(h, l)
 		}

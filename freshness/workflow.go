@@ -207,7 +207,7 @@ func (w *Workflow) findHolding(kind, key string) (int, bool) {
 }
 
 // topic returns the index of a topic's name.
-func (w *Workflow) topic(name string) uint16 {
+func (w *Workflow) topic(name string, lim *Limits) uint16 {
 	for i, t := range w.Topics {
 		if t == name {
 			return uint16(i)
@@ -216,7 +216,7 @@ func (w *Workflow) topic(name string) uint16 {
 	if len(w.Topics) > 1<<16-1 {
 		return 1<<16 - 1
 	}
-	w.Topics = append(w.Topics, strings.Clone(name))
+	w.Topics = append(w.Topics, lim.intern(name))
 	return uint16(len(w.Topics) - 1)
 }
 
@@ -299,17 +299,23 @@ func compareLines(a, b *Line) int {
 	return 0
 }
 
-// add puts x into a sorted list unless it is there, and says where it is and whether it is new.
+// add puts x into a sorted list unless it is there, and says where it is and whether it is new. It compares x where it lies in the list: a
+// pointer to the parameter would cost an allocation each time.
 func add[T any](list []T, x T, compare func(a, b *T) int) ([]T, int, bool) {
 	n := len(list)
-	if n == 0 || compare(&list[n-1], &x) < 0 {
-		return append(list, x), n, true
+	list = append(list, x)
+	if n == 0 || compare(&list[n-1], &list[n]) < 0 {
+		return list, n, true
 	}
-	i := sort.Search(n, func(i int) bool { return compare(&list[i], &x) >= 0 })
-	if compare(&list[i], &x) == 0 {
-		return list, i, false
+	i := sort.Search(n, func(i int) bool { return compare(&list[i], &list[n]) >= 0 })
+	if compare(&list[i], &list[n]) == 0 {
+		var none T
+		list[n] = none
+		return list[:n], i, false
 	}
-	return slices.Insert(list, i, x), i, true
+	copy(list[i+1:], list[i:n])
+	list[i] = x
+	return list, i, true
 }
 
 // behead returns a list without its first entry, and the entry. What it held is let go.

@@ -22,7 +22,7 @@ const (
 
 	SourcesGroup   = "freshet-sources"
 	WorkflowsGroup = "freshet-workflows"
-	RekeyGroup     = "freshet-rekey"
+	RekeyGroup     = "freshet-rekey" // and the topic, as declared
 )
 
 // Virtual inputs are not topics of the cluster: their messages are made in the process, for a partition it owns.
@@ -74,7 +74,7 @@ type Graph struct {
 	Groups   []Group
 
 	Sources, Workflows Group
-	Rekey              *Group // nil when nothing is declared to be rekeyed
+	Rekey              []Group // one for each topic that is declared to be rekeyed
 
 	Verdicts, Detections, Alerts, Buckets, Contracts, DeadLetters string // names with the prefix
 	RekeyedWorkflows, RekeyedSources                              string
@@ -269,30 +269,30 @@ func (g *Graph) group() {
 		Partitions: int32(g.Config.sourcePartitions())}
 	g.Workflows = Group{Name: g.Name(WorkflowsGroup), Virtual: []string{ClockInput, TimerInput, SourceInput},
 		Inputs: []string{g.RekeyedWorkflows}, Outputs: []string{g.Verdicts}, Partitions: int32(g.Config.Partitions)}
-	rekey := Group{Name: g.Name(RekeyGroup)}
 	for i := range g.Inputs {
 		t := &g.Inputs[i]
 		reader, copies := &g.Workflows, g.RekeyedWorkflows
 		if t.Category == event.Source {
 			reader, copies = &g.Sources, g.RekeyedSources
 		}
-		if t.Rekey {
-			reader = &rekey
+		if t.Rekey { // topics with different numbers of partitions cannot share a group
+			g.Rekey = append(g.Rekey, Group{Name: g.Name(RekeyGroup) + "." + t.Declared, Virtual: []string{ClockInput}})
+			reader = &g.Rekey[len(g.Rekey)-1]
 		}
 		reader.Inputs = append(reader.Inputs, t.Name)
 		// Copies go out from the rekey group, and from the groups themselves for a record in the wrong partition.
 		reader.Outputs = append(reader.Outputs, copies, t.DeadLetter)
 	}
 	g.Sources.Table, g.Workflows.Table = g.Sources.Name+"-table", g.Workflows.Name+"-table"
-	for _, grp := range []*Group{&g.Sources, &g.Workflows, &rekey} {
+	groups := []*Group{&g.Sources, &g.Workflows}
+	for i := range g.Rekey {
+		groups = append(groups, &g.Rekey[i])
+	}
+	for _, grp := range groups {
 		slices.Sort(grp.Inputs)
 		slices.Sort(grp.Outputs)
 		grp.Outputs = slices.Compact(grp.Outputs)
-	}
-	g.Groups = []Group{g.Sources, g.Workflows}
-	if len(rekey.Inputs) > 0 {
-		g.Groups = append(g.Groups, rekey)
-		g.Rekey = &g.Groups[2]
+		g.Groups = append(g.Groups, *grp)
 	}
 }
 

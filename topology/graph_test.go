@@ -120,8 +120,13 @@ func TestPrefix(t *testing.T) {
 func TestExceptions(t *testing.T) {
 	g := graph(t, legacy(), "-topics.partitions=12", "-topics.source-partitions=4")
 	same(t, "inputs", names(g.Inputs), "workflow.control", "workflow.context", "legacy.tools", "workflow.tool", "workflow.decision", "cdc.policies")
-	same(t, "rekey reads", g.Rekey.Inputs, "cdc.policies", "legacy.tools")
-	same(t, "rekey writes", g.Rekey.Outputs, "freshet.dead-letter", "freshet.rekeyed.sources", "freshet.rekeyed.workflows", "legacy.tools.dead-letter")
+	if len(g.Rekey) != 2 {
+		t.Fatalf("%d groups rekey two topics", len(g.Rekey))
+	}
+	same(t, "the first rekey group reads", g.Rekey[0].Inputs, "legacy.tools")
+	same(t, "the first rekey group writes", g.Rekey[0].Outputs, "freshet.rekeyed.workflows", "legacy.tools.dead-letter")
+	same(t, "the second rekey group reads", g.Rekey[1].Inputs, "cdc.policies")
+	same(t, "the second rekey group writes", g.Rekey[1].Outputs, "freshet.dead-letter", "freshet.rekeyed.sources")
 	same(t, "sources read", g.Sources.Inputs, "freshet.rekeyed.sources")
 	if slices.Contains(g.Workflows.Inputs, "legacy.tools") {
 		t.Error("the workflows read a topic that is rekeyed")

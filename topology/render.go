@@ -140,7 +140,7 @@ count than the graph.
 		fmt.Fprintf(&b, "| `%s` | %s | %s | %s | %s |\n", grp.Name, codes(grp.Inputs), codes(grp.Virtual), codes(grp.Outputs), codes([]string{grp.Table}))
 	}
 	b.WriteString(`
-The group ` + "`" + g.Name(RekeyGroup) + "`" + ` exists only when the contract declares a topic ` + "`rekey: true`" + `. It has no state: it copies each record of
+A group ` + "`" + g.Name(RekeyGroup) + ".TOPIC`" + ` exists for each topic that the contract declares ` + "`rekey: true`" + `. It has no state: it copies each record of
 that topic into the partition its key says, with the original topic, partition, offset and time in the copy's headers.
 
 ## Settings a topic is created with

@@ -365,7 +365,7 @@ func (g *Gateway) ready(ctx context.Context) error {
 		kgo.TransactionalID(g.spec.TxnID), kgo.TransactionTimeout(g.cfg.TxnTimeout),
 		kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.RequiredAcks(kgo.AllISRAcks()), kgo.ProducerLinger(0),
 		kgo.ProducerBatchCompression(kgo.NoCompression()), kgo.ProducerBatchMaxBytes(1<<20), kgo.MaxBufferedRecords(1<<20),
-		kgo.RecordDeliveryTimeout(g.cfg.TxnTimeout), kgo.MetadataMinAge(100*time.Millisecond))
+		kgo.MetadataMinAge(100*time.Millisecond)) // no delivery timeout: kgo counts it from the record's own time, and copies are old
 	if err != nil {
 		return fmt.Errorf("transactional client: %w", err)
 	}

@@ -296,7 +296,7 @@ func (e *engine) load(ctx context.Context, lines [][]byte) {
 			e.t.Fatal(err)
 		}
 	}
-	if err := l.Flush(ctx); err != nil {
+	if err := l.Finish(ctx); err != nil {
 		e.t.Fatal(err)
 	}
 }

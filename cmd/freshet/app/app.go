@@ -49,6 +49,7 @@ type App struct {
 	nonce        string // behind the transactional ids, where the broker needs it
 	db           *state.DB
 	logs         *tail.Logs
+	rekeyed      map[string]int32 // topics that are rekeyed: their partitions
 	mono         clock.Monotonic
 	poller       *clock.Poller
 	contracts    contracts.Log

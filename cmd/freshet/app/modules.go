@@ -38,6 +38,7 @@ const (
 	viewModule      = "view"
 	sourcesModule   = "sources"
 	workflowsModule = "workflows"
+	rekeyModule     = "rekey"
 	httpModule      = "http"
 )
 
@@ -46,7 +47,7 @@ func (a *App) wire() error {
 	m := modules.NewManager(log.NewNopLogger())
 	for name, start := range map[string]func() (services.Service, error){
 		brokerModule: a.newBroker, clusterModule: a.newCluster, storeModule: a.newStore, pollerModule: a.newPoller,
-		contractsModule: a.newContracts, viewModule: a.newView, sourcesModule: a.newSources, workflowsModule: a.newWorkflows, httpModule: a.newHTTP,
+		contractsModule: a.newContracts, viewModule: a.newView, sourcesModule: a.newSources, workflowsModule: a.newWorkflows, rekeyModule: a.newRekey, httpModule: a.newHTTP,
 	} {
 		m.RegisterModule(name, start, modules.UserInvisibleModule)
 	}
@@ -60,7 +61,8 @@ func (a *App) wire() error {
 		viewModule:      {contractsModule},
 		sourcesModule:   {storeModule, contractsModule},
 		workflowsModule: {storeModule, contractsModule, viewModule},
-		Processor:       {sourcesModule, workflowsModule, httpModule},
+		rekeyModule:     {storeModule, contractsModule},
+		Processor:       {sourcesModule, workflowsModule, rekeyModule, httpModule},
 		All:             {Processor},
 	} {
 		if err := m.AddDependency(name, needs...); err != nil {
@@ -107,7 +109,10 @@ func (a *App) newCluster() (services.Service, error) {
 		if err := tail.CheckBroker(ctx, logs.Client()); err != nil {
 			return err
 		}
-		return a.checkTopics(ctx)
+		if err := a.checkTopics(ctx); err != nil {
+			return err
+		}
+		return a.countRekeyed(ctx)
 	}
 	stop := func(error) error {
 		if a.logs != nil {
@@ -131,6 +136,21 @@ func (a *App) checkTopics(ctx context.Context) error {
 		}
 	}
 	return topology.Verify(ctx, adm, a.graph, ".")
+}
+
+// countRekeyed looks up how many partitions the topics have that are rekeyed: they may have any number.
+func (a *App) countRekeyed(ctx context.Context) error {
+	a.rekeyed = map[string]int32{}
+	for _, g := range a.graph.Rekey {
+		info, err := a.logs.TopicInfo(ctx, g.Inputs...)
+		if err != nil {
+			return fmt.Errorf("look up the topics that are rekeyed: %w", err)
+		}
+		for name, t := range info {
+			a.rekeyed[name] = int32(len(t.Partitions))
+		}
+	}
+	return nil
 }
 
 // newStore opens the rows of this instance.
@@ -238,7 +258,7 @@ func (a *App) clockFor(group topology.Group) *clock.Group {
 			inputs[i].Lateness = t.Lateness
 		}
 	}
-	c := clock.NewGroup(group.Name, inputs, []clock.Part{a.contractPart}, a.poller, a.m)
+	c := clock.NewGroup(group.Name, inputs, []clock.Part{a.contractPart}, a.afar(group), a.poller, a.m)
 	a.clocks[group.Name] = c
 	return c
 }

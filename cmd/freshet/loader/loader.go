@@ -38,7 +38,7 @@ type target struct {
 
 const (
 	connectTimeout = 10 * time.Second
-	deliverTimeout = 2 * time.Minute // brokers that are gone for longer are reported instead of waited for
+	deliverRetries = 240 // brokers that are gone for longer are reported instead of waited for; a time out would count from the record's own time
 	maxBuffered    = 50_000
 	batchBytes     = 1_000_000
 	linger         = 5 * time.Millisecond
@@ -52,7 +52,7 @@ func Open(ctx context.Context, brokers []string, g *topology.Graph, extra ...kgo
 		kgo.ProducerLinger(linger),
 		kgo.ProducerBatchMaxBytes(batchBytes),
 		kgo.MaxBufferedRecords(maxBuffered),
-		kgo.RecordDeliveryTimeout(deliverTimeout),
+		kgo.RecordRetries(deliverRetries),
 	}, extra...)...)
 	if err != nil {
 		return nil, fmt.Errorf("connect to %s: %w", strings.Join(brokers, ","), err)

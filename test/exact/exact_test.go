@@ -102,16 +102,20 @@ func run(t *testing.T, s scenario) {
 	parts := 1 + s.restarts
 	if s.running {
 		e.start(ctx)
+		e.await(ctx, event.Of(time.Now())) // it stands at the head: every use is final as soon as it is read, and amended from then on
+		parts = max(parts, 4)
 	}
 	for i := range parts {
-		chunk := lines[i*len(lines)/parts : (i+1)*len(lines)/parts]
-		e.load(ctx, chunk)
-		if i < s.restarts {
+		e.load(ctx, lines[i*len(lines)/parts:(i+1)*len(lines)/parts])
+		switch {
+		case i < s.restarts:
 			if e.app == nil {
 				e.start(ctx)
 			}
-			e.stop()
+			e.stop() // in the middle of what it does
 			e.start(ctx)
+		case s.running:
+			e.await(ctx, event.Of(time.Now()))
 		}
 	}
 	loaded := event.Of(time.Now())
@@ -120,6 +124,9 @@ func run(t *testing.T, s scenario) {
 	}
 	e.await(ctx, loaded)
 	e.compare(ctx)
+	if s.running && len(e.content) == len(e.last) {
+		t.Error("nothing has been amended: the engine was not at the head")
+	}
 }
 
 // order returns the set's lines in the scenario's order.

@@ -338,7 +338,8 @@ func (f *folding) putDrop(h *Holding, d Drop) {
 
 func (f *folding) use(kind UseKind) {
 	e := f.e
-	f.admit(&Use{Kind: kind, DecisionID: e.DecisionID, Time: e.Time, ID: e.ID, Source: e.Source, Data: e.Data, At: f.at})
+	f.admit(&Use{Kind: kind, DecisionID: e.DecisionID, Time: e.Time, ID: e.ID, Source: e.Source, Data: e.Data,
+		Traffic: e.Traffic, TraceParent: e.TraceParent, At: f.at})
 }
 
 // admit adds a decision event: as the use of its decision if it is the smallest, else as a rival.

@@ -168,7 +168,8 @@ func compareUses(a, b *Use) int {
 	return compareRivals(a, b)
 }
 
-// compareRivals orders decision events of the same decision and type.
+// compareRivals orders decision events of the same decision and type. The traffic class is no part of the contract's order: it comes last,
+// so that events that differ in nothing else have an order too.
 func compareRivals(a, b *Use) int {
 	if a.Time != b.Time {
 		return compareTime(a.Time, b.Time)
@@ -179,7 +180,13 @@ func compareRivals(a, b *Use) int {
 	if c := strings.Compare(a.Source, b.Source); c != 0 {
 		return c
 	}
-	return strings.Compare(a.Data, b.Data)
+	if c := strings.Compare(a.Data, b.Data); c != 0 {
+		return c
+	}
+	if a.Traffic != b.Traffic {
+		return int(a.Traffic) - int(b.Traffic)
+	}
+	return strings.Compare(a.TraceParent, b.TraceParent)
 }
 
 func compareTime(a, b event.Time) int {

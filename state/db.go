@@ -106,9 +106,9 @@ func (d *DB) Close() error {
 	return nil
 }
 
-// Commit writes a batch of what the partitions of one transaction have staged.
-func (d *DB) Commit(stage func(b *pebble.Batch) error) error {
-	b := d.db.NewBatch()
+// Commit writes a batch of what the partitions of one transaction stage: about so many bytes.
+func (d *DB) Commit(size int, stage func(b *pebble.Batch) error) error {
+	b := d.db.NewBatchWithSize(size + 1024)
 	defer b.Close()
 	if err := stage(b); err != nil {
 		return err

@@ -38,13 +38,15 @@ type Partition struct {
 	schema Schema
 	limit  int // clean decoded rows kept
 
-	rows   map[string]*slot
-	dirty  []*slot
-	sealed []Write
-	index  *pebble.Batch // derived entries of the sealed rows
-	buf    []byte        // encoded rows of the transaction that is being built
-	txn    uint64        // transactions sealed so far
-	done   atomic.Uint64 // of them, committed
+	rows    map[string]*slot
+	dirty   []*slot
+	sealed  []Write
+	index   *pebble.Batch // derived entries of the sealed rows
+	size    int           // bytes of the sealed rows
+	slab    slab          // encoded rows, held by the records until they are acknowledged
+	scratch []byte
+	txn     uint64        // transactions sealed so far
+	done    atomic.Uint64 // of them, committed
 
 	live     bool
 	offset   int64
@@ -58,6 +60,24 @@ type slot struct {
 	row   Row
 	dirty bool
 	txn   uint64 // the transaction that carries its last change
+}
+
+// slab hands out memory for many small values in few allocations.
+type slab struct{ free []byte }
+
+const slabSize = 256 << 10
+
+func (s *slab) copy(b []byte) []byte {
+	if len(b) > slabSize/8 {
+		return append([]byte(nil), b...)
+	}
+	if len(b) > len(s.free) {
+		s.free = make([]byte, slabSize)
+	}
+	n := copy(s.free, b)
+	value := s.free[:n:n]
+	s.free = s.free[n:]
+	return value
 }
 
 // Write is one changelog record of a sealed row.
@@ -135,17 +155,18 @@ func (p *Partition) Seal() ([]Write, error) {
 	if len(p.dirty) == 0 {
 		return nil, nil
 	}
-	buf := p.buf[:0]
-	writes := make([]Write, 0, len(p.dirty))
+	writes := make([]Write, 0, len(p.dirty)+len(p.dirty)/8)
 	put := func(key string, appendTo func([]byte) []byte) {
 		if appendTo == nil {
 			writes = append(writes, Write{Key: key})
 			return
 		}
-		from := len(buf)
-		buf = appendTo(buf)
-		writes = append(writes, Write{Key: key, Value: buf[from:len(buf):len(buf)]})
+		p.scratch = appendTo(p.scratch[:0])
+		value := p.slab.copy(p.scratch)
+		writes = append(writes, Write{Key: key, Value: value})
+		p.size += len(key) + len(value)
 	}
+	p.size = 0
 	w := IndexWriter{batch: p.db.db.NewBatch(), prefix: prefix(spaceIndex, p.table, p.id)}
 	for i, s := range p.dirty {
 		s.dirty, s.txn = false, p.txn
@@ -154,9 +175,17 @@ func (p *Partition) Seal() ([]Write, error) {
 		p.dirty[i] = nil
 	}
 	p.dirty = p.dirty[:0]
-	p.buf = make([]byte, 0, min(cap(buf), 8<<20)) // the records hold the old one until they are acknowledged
 	p.sealed, p.index = writes, w.batch
 	return writes, w.err
+}
+
+// Staged returns how many bytes Stage will put into a batch, about.
+func (p *Partition) Staged() int {
+	n := p.size + len(p.sealed)*(len(p.rowKey)+16)
+	if p.index != nil {
+		n += p.index.Len()
+	}
+	return n
 }
 
 // Stage puts the sealed rows, their derived entries and the changelog offset (negative: unchanged) into a batch.

@@ -117,7 +117,13 @@ func (s *session) commit() error {
 
 // finish writes the committed rows to Pebble and tells the group.
 func (s *session) finish(all []taken, ends map[int32]int64) error {
-	err := s.g.db.Commit(func(b *pebble.Batch) error {
+	size := 0
+	for i := range all {
+		if rows := all[i].p.Rows; rows != nil {
+			size += rows.Staged()
+		}
+	}
+	err := s.g.db.Commit(size, func(b *pebble.Batch) error {
 		for i := range all {
 			if p := all[i].p; p.Rows != nil {
 				end, ok := ends[p.ID]

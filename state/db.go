@@ -7,6 +7,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/bloom"
+	"github.com/cockroachdb/pebble/v2/sstable"
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/go-kit/log"
 	"github.com/go-kit/log/level"
@@ -36,7 +37,7 @@ type DB struct {
 // holds rows that this one never had, and is refused.
 func Open(cfg Config, identity string, logger log.Logger) (*DB, error) {
 	if cfg.MemTableSize == 0 {
-		cfg.MemTableSize = 64 << 20
+		cfg.MemTableSize = 128 << 20
 	}
 	if cfg.CacheSize == 0 {
 		cfg.CacheSize = 64 << 20
@@ -53,6 +54,9 @@ func Open(cfg Config, identity string, logger log.Logger) (*DB, error) {
 	}
 	for i := range opts.Levels {
 		opts.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
+		if i < len(opts.Levels)-2 { // what is young is soon written again
+			opts.Levels[i].Compression = func() *sstable.CompressionProfile { return sstable.NoCompression }
+		}
 	}
 	if cfg.Dir == "" {
 		opts.FS = vfs.NewMem()

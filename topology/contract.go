@@ -1,20 +1,19 @@
 package topology
 
-import (
-	"fmt"
-
-	"github.com/freshet-io/freshet/slo"
-)
+import "github.com/freshet-io/freshet/slo"
 
 // FromContract makes the graph of a contract file.
 func FromContract(cfg Config, f *slo.File) (*Graph, error) {
-	by, err := ParsePartitioner(f.PartitionerName())
-	if err != nil {
-		return nil, fmt.Errorf("partitioner: %w", err)
+	spec := Spec{DecisionRetention: f.DecisionRetention()}
+	var err error
+	if spec.Partitioner, err = ParsePartitioner(f.PartitionerName()); err != nil {
+		return nil, err
 	}
-	in := Spec{DecisionRetention: f.DecisionRetention(), Partitioner: by}
 	for _, t := range f.TopicSet() {
-		in.Topics = append(in.Topics, InputTopic(t))
+		spec.Topics = append(spec.Topics, InputTopic{
+			Name: t.Name, Category: t.Category, Owner: t.Owner, Rekey: t.Rekey, DeadLetter: t.DeadLetter, Retention: t.Retention,
+			Lateness: t.Lateness, Writers: t.Writers, Readers: t.Readers, Schema: t.Schema,
+		})
 	}
-	return New(cfg, in)
+	return New(cfg, spec)
 }

@@ -13,6 +13,7 @@ import (
 // Config says how a group commits. The zero value is not valid; RegisterFlags sets the defaults.
 type Config struct {
 	Interval       time.Duration // longest time between two transactions while there is work
+	Backlog        time.Duration // the same while a backlog is read: rows are written less often
 	MinGap         time.Duration // shortest
 	MaxRecords     int           // a transaction is cut at so many changelog and output records
 	MaxBytes       int           // or so many bytes of output
@@ -27,6 +28,7 @@ type Config struct {
 // RegisterFlags declares the flags with their defaults.
 func (c *Config) RegisterFlags(f *flag.FlagSet) {
 	f.DurationVar(&c.Interval, "commit.interval", 100*time.Millisecond, "Longest time between two transactions while there is work.")
+	f.DurationVar(&c.Backlog, "commit.backlog-interval", 500*time.Millisecond, "Longest time between two transactions while a backlog is being read.")
 	f.DurationVar(&c.MinGap, "commit.min-gap", 10*time.Millisecond, "Shortest time between two transactions.")
 	f.IntVar(&c.MaxRecords, "commit.max-records", 20000, "Records at which a transaction is cut; at four times as many, input waits.")
 	f.IntVar(&c.MaxBytes, "commit.max-bytes", 8<<20, "Bytes of output at which a transaction is cut; at four times as many, input waits.")
@@ -35,7 +37,7 @@ func (c *Config) RegisterFlags(f *flag.FlagSet) {
 	f.IntVar(&c.Batch, "input.batch", 1024, "Most records that are processed as one unit.")
 	f.IntVar(&c.Queue, "input.queue", 4096, "Records queued of one topic partition before its fetching is paused.")
 	f.IntVar(&c.FetchBytes, "input.fetch-bytes", 256<<10, "Bytes fetched of a partition at once.")
-	f.IntVar(&c.CachedRows, "state.cached-rows", 40000, "Clean rows each group keeps decoded in memory.")
+	f.IntVar(&c.CachedRows, "state.cached-rows", 100000, "Clean rows each group keeps decoded in memory.")
 }
 
 // Validate names the flag, the value and what is allowed.
@@ -55,6 +57,9 @@ func (c *Config) Validate() error {
 	positive("input.queue", int64(c.Queue))
 	positive("input.fetch-bytes", int64(c.FetchBytes))
 	positive("state.cached-rows", int64(c.CachedRows))
+	if c.Backlog < c.Interval {
+		errs = append(errs, fmt.Errorf("-commit.backlog-interval %v: must not be less than -commit.interval %v", c.Backlog, c.Interval))
+	}
 	if c.MinGap < 0 || c.MinGap > c.Interval {
 		errs = append(errs, fmt.Errorf("-commit.min-gap %v: must be between 0 and -commit.interval %v", c.MinGap, c.Interval))
 	}

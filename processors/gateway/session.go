@@ -223,6 +223,9 @@ func (h *handler) Cleanup(sess sarama.ConsumerGroupSession) error {
 	return err
 }
 
+// backlog is how many batches have to wait for what is read to count as a backlog.
+const backlog = 8
+
 // commitLoop sends a transaction when all that was delivered is marked, when the interval is over, or when there is enough.
 func (h *handler) commitLoop() {
 	defer close(h.stopped)
@@ -238,8 +241,11 @@ func (h *handler) commitLoop() {
 		}
 		for !stopping && !s.full(1) {
 			until := last.Add(cfg.Interval)
-			if s.outstanding.Load() <= 0 {
+			switch waiting := s.outstanding.Load(); {
+			case waiting <= 0:
 				until = last.Add(cfg.MinGap)
+			case waiting > int64(backlog*cfg.Batch):
+				until = last.Add(cfg.Backlog)
 			}
 			wait := time.Until(until)
 			if wait <= 0 {

@@ -161,7 +161,7 @@ func (a *App) newStore() (services.Service, error) {
 			return fmt.Errorf("ask the cluster for its id: %w", err)
 		}
 		identity := fmt.Sprintf("%s %s%d/%d", meta.Cluster, a.cfg.Topics.Prefix, a.graph.Workflows.Partitions, a.graph.Sources.Partitions)
-		a.db, err = state.Open(state.Config{Dir: a.dir("rows"), MemTableSize: 64 << 20}, identity, a.logger)
+		a.db, err = state.Open(state.Config{Dir: a.dir("rows")}, identity, a.logger)
 		return err
 	}
 	stop := func(error) error {

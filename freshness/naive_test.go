@@ -458,13 +458,13 @@ func (j *naiveJudge) useSet(workflow string, use event.Event, owner string) []na
 		}
 		c := naiveLater(u, set[i])
 		instant := u.load.Time == set[i].load.Time
-		event := instant && u.resolved == set[i].resolved && u.seq == set[i].seq && u.load.ID == set[i].load.ID
+		last := instant && u.resolved == set[i].resolved && u.seq == set[i].seq && u.load.ID == set[i].load.ID
 		j.reach(instant && u.resolved != set[i].resolved, "loads at the same instant, one resolved")
 		j.reach(instant && u.resolved && set[i].resolved && u.seq != set[i].seq, "loads at the same instant, by seq")
 		j.reach(instant && u.ref.HasSeq != set[i].ref.HasSeq && u.seq != set[i].seq, "loads at the same instant, by a resolved seq")
 		j.reach(instant && u.seq == set[i].seq && u.load.ID != set[i].load.ID, "loads at the same instant, by id")
-		j.reach(event && u.ref.HasAsOf && set[i].ref.HasAsOf && c != 0, "loads at the same instant, by as_of")
-		j.reach(event && u.ref.HasAsOf != set[i].ref.HasAsOf, "loads at the same instant, one with as_of")
+		j.reach(last && u.ref.HasAsOf && set[i].ref.HasAsOf && c != 0, "loads at the same instant, by as_of")
+		j.reach(last && u.ref.HasAsOf != set[i].ref.HasAsOf, "loads at the same instant, one with as_of")
 		if c > 0 {
 			set[i] = u
 		}

@@ -1,0 +1,145 @@
+package slo
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Refusal names the rule of the file that was broken. Its name stands in docs/contract.md and is never renamed.
+type Refusal string
+
+// The rules of the file.
+const (
+	Empty           Refusal = "empty"
+	TooLarge        Refusal = "too-large"
+	Syntax          Refusal = "syntax"
+	ManyDocuments   Refusal = "many-documents"
+	UnknownKey      Refusal = "unknown-key"
+	DuplicateKey    Refusal = "duplicate-key"
+	MissingKey      Refusal = "missing-key"
+	MergeKey        Refusal = "merge-key"
+	WrongType       Refusal = "wrong-type"
+	UnknownVersion  Refusal = "unknown-version"
+	BadName         Refusal = "bad-name"
+	BadDuration     Refusal = "bad-duration"
+	BadTime         Refusal = "bad-time"
+	BadURL          Refusal = "bad-url"
+	BadPrincipal    Refusal = "bad-principal"
+	BadLabel        Refusal = "bad-label"
+	OutOfRange      Refusal = "out-of-range"
+	NotOneOf        Refusal = "not-one-of"
+	NotDeclared     Refusal = "not-declared"
+	DuplicateName   Refusal = "duplicate-name"
+	BadVariable     Refusal = "bad-variable"
+	UnsetVariable   Refusal = "unset-variable"
+	PlainVariable   Refusal = "plain-variable"
+	HistoryLimit    Refusal = "history-limit"
+	CannotFire      Refusal = "cannot-fire"
+	BurnWindows     Refusal = "burn-windows"
+	TopicTwice      Refusal = "topic-twice"
+	OwnTopic        Refusal = "own-topic"
+	DeadLetterInput Refusal = "dead-letter-input"
+	ShortRetention  Refusal = "short-retention"
+	EmptyInterval   Refusal = "empty-interval"
+)
+
+// Error is one thing that is wrong with the file.
+type Error struct {
+	File         string
+	Line, Column int     // from 1
+	Path         string  // contexts.policy.owner, slos[0].alerting.page[1].burn; "" for the file as a whole
+	Refusal      Refusal // the rule that was broken
+	Message      string
+}
+
+func (e Error) Error() string {
+	path := e.Path
+	if path != "" {
+		path += ": "
+	}
+	return fmt.Sprintf("%s:%d:%d: %s%s", e.File, e.Line, e.Column, path, e.Message)
+}
+
+// Errors is everything that is wrong with the file, sorted by place.
+type Errors []Error
+
+func (e Errors) Error() string {
+	lines := make([]string, len(e))
+	for i := range e {
+		lines[i] = e[i].Error()
+	}
+	return strings.Join(lines, "\n")
+}
+
+// sort sorts by place and leaves out what is said twice: a node that several aliases name is read once for each.
+func (e Errors) sort() Errors {
+	slices.SortFunc(e, func(a, b Error) int {
+		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column), cmp.Compare(a.Path, b.Path), cmp.Compare(a.Message, b.Message))
+	})
+	return slices.Compact(e)
+}
+
+// oneOf writes what is allowed: "page or ticket", "murmur2, crc32 or fnv1a".
+func oneOf(names []string) string {
+	if len(names) < 2 {
+		return strings.Join(names, "")
+	}
+	last := len(names) - 1
+	return strings.Join(names[:last], ", ") + " or " + names[last]
+}
+
+// listed is how many names an error lists before it says how many more there are.
+const listed = 20
+
+// list writes names in brackets: "(declared: ml, payments)".
+func list(word string, names []string) string {
+	if len(names) == 0 {
+		return "(none is " + word + ")"
+	}
+	slices.Sort(names)
+	more := ""
+	if len(names) > listed {
+		more = fmt.Sprintf(" and %d more", len(names)-listed)
+		names = names[:listed]
+	}
+	return "(" + word + ": " + strings.Join(names, ", ") + more + ")"
+}
+
+// nearest returns the name that a misspelt one was most likely meant to be.
+func nearest(name string, names []string) (string, bool) {
+	if len(name) > 64 {
+		return "", false
+	}
+	best, near := "", max(1, len(name)/3)+1
+	for _, n := range names {
+		if d := distance(name, n); d < near {
+			best, near = n, d
+		}
+	}
+	return best, best != ""
+}
+
+// distance is the number of letters to insert, leave out, replace or swap with their neighbour to turn a into b.
+func distance(a, b string) int {
+	before, last, row := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
+	for j := range last {
+		last[j] = j
+	}
+	for i := range len(a) {
+		row[0] = i + 1
+		for j := range len(b) {
+			differ := 1
+			if a[i] == b[j] {
+				differ = 0
+			}
+			row[j+1] = min(last[j]+differ, last[j+1]+1, row[j]+1)
+			if i > 0 && j > 0 && a[i] == b[j-1] && a[i-1] == b[j] {
+				row[j+1] = min(row[j+1], before[j-1]+1)
+			}
+		}
+		before, last, row = last, row, before
+	}
+	return last[len(b)]
+}

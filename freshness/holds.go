@@ -1,6 +1,7 @@
 package freshness
 
 import (
+	"maps"
 	"sort"
 
 	"github.com/freshet-io/freshet/event"
@@ -121,10 +122,12 @@ func (s *sweep) kind() int {
 // holds is what a long workflow's steps amount to: for each of them the lengths up to it and what holds from it on. An interval that is
 // not closed lasts on, so that which one covers an instant depends on the steps up to it alone, and one table serves every use.
 type holds struct {
-	read   int // how many steps are in it
-	points []holdPoint
+	points []holdPoint // one for each step that has been read
 	sweep  sweep
+	saved  []sweep // what sweep was after every holdSave steps, so that a step out of order undoes no more than it must
 }
+
+const holdSave = 64
 
 type holdPoint struct {
 	time event.Time
@@ -134,9 +137,31 @@ type holdPoint struct {
 
 // forget drops what step i, which is new, has made untrue.
 func (h *holds) forget(i int) {
-	if i < h.read {
-		*h = holds{points: h.points[:0]}
+	if i >= len(h.points) {
+		return
 	}
+	n := i / holdSave
+	h.points, h.saved = h.points[:n*holdSave], h.saved[:n]
+	if h.sweep = (sweep{}); n > 0 {
+		h.sweep = h.saved[n-1].copied()
+	}
+}
+
+// read takes a step in.
+func (h *holds) read(st *Step) {
+	sums := h.upTo(len(h.points), st.Time)
+	h.sweep.take(st)
+	h.points = append(h.points, holdPoint{time: st.Time, sums: sums, kind: h.sweep.kind()})
+	if len(h.points)%holdSave == 0 {
+		h.saved = append(h.saved, h.sweep.copied())
+	}
+}
+
+// copied returns a sweep that shares nothing with this one.
+func (s *sweep) copied() sweep {
+	c := *s
+	c.far = maps.Clone(s.far)
+	return c
 }
 
 // held divides [from, to] among the kinds of hold.
@@ -148,11 +173,8 @@ func (w *Workflow) held(from, to event.Time) holdShares {
 		return w.heldFew(from, to)
 	}
 	h := &w.timeline
-	for ; h.read < len(w.Steps); h.read++ {
-		st := &w.Steps[h.read]
-		p := h.upTo(len(h.points), st.Time)
-		h.sweep.take(st)
-		h.points = append(h.points, holdPoint{time: st.Time, sums: p, kind: h.sweep.kind()})
+	for n := len(h.points); n < len(w.Steps); n++ {
+		h.read(&w.Steps[n])
 	}
 	a, b := h.at(from), h.at(to)
 	for i := range b {

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"unsafe"
 
 	"github.com/freshet-io/freshet/event"
 )
@@ -119,15 +120,19 @@ func (r *reader) bytes() []byte {
 	return v
 }
 
-func (r *reader) string() string { return string(r.bytes()) }
+// string returns a string that aliases the row: its bytes belong to what is decoded from them.
+func (r *reader) string() string {
+	b := r.bytes()
+	return unsafe.String(unsafe.SliceData(b), len(b))
+}
 
 // name reads a string of which there are few different ones.
 func (r *reader) name() string {
-	b := r.bytes()
-	if r.intern != nil && len(b) > 0 {
-		return r.intern(string(b))
+	s := r.string()
+	if r.intern != nil && s != "" {
+		return r.intern(s)
 	}
-	return string(b)
+	return s
 }
 
 func (r *reader) time() event.Time {

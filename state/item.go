@@ -89,7 +89,7 @@ func AppendChunk(b []byte, versions []*freshness.Version) []byte {
 	return w.b
 }
 
-// DecodeChunk reads the row of one chunk of an item's versions.
+// DecodeChunk reads the row of one chunk of an item's versions, which keep b.
 func DecodeChunk(b []byte, chunk uint32, intern func(string) string) ([]*freshness.Version, error) {
 	if len(b) == 0 || b[0] != chunkVersion {
 		return nil, fmt.Errorf("%w: chunk of version %v, this release reads %d", ErrRow, b[:min(1, len(b))], chunkVersion)

@@ -141,7 +141,7 @@ func (w *writer) use(u *freshness.Use) {
 	}
 }
 
-// DecodeWorkflow reads the row of a workflow. Intern, if given, returns one copy of strings that many rows share.
+// DecodeWorkflow reads the row of a workflow, which keeps b. Intern, if given, returns one copy of strings that many rows share.
 func DecodeWorkflow(id string, b []byte, intern func(string) string) (*freshness.Workflow, error) {
 	if len(b) == 0 || b[0] != workflowVersion {
 		return nil, fmt.Errorf("%w: workflow row of version %v, this release reads %d", ErrRow, b[:min(1, len(b))], workflowVersion)

@@ -1,0 +1,251 @@
+package state
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"testing"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/go-kit/log"
+)
+
+type number struct {
+	key    string
+	n      uint64
+	gone   bool
+	pinned bool
+}
+
+func (r *number) Records(put func(string, func([]byte) []byte)) {
+	if r.gone {
+		put(r.key, nil)
+		return
+	}
+	put(r.key, func(b []byte) []byte { return binary.BigEndian.AppendUint64(b, r.n) })
+}
+func (r *number) Index(w *IndexWriter) {
+	if r.gone {
+		w.Delete([]byte(r.key))
+		return
+	}
+	w.Set([]byte(r.key), []byte{byte(r.n)})
+}
+func (r *number) Pinned() bool { return r.pinned }
+
+type numbers struct{}
+
+func (numbers) Load(p *Partition, key string) (Row, error) {
+	b, err := p.Read(key)
+	if err != nil || b == nil {
+		return nil, err
+	}
+	return &number{key: key, n: binary.BigEndian.Uint64(b)}, nil
+}
+func (numbers) Recovered(w *IndexWriter, key string, value []byte) error {
+	if value != nil {
+		w.Set([]byte(key), value[7:])
+	}
+	return nil
+}
+
+func open(t *testing.T, dir, identity string) *DB {
+	t.Helper()
+	db, err := Open(Config{Dir: dir, MemTableSize: 4 << 20, CacheSize: 1 << 20}, identity, log.NewNopLogger())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return db
+}
+
+func live(t *testing.T, db *DB, id int32, cached int) *Partition {
+	t.Helper()
+	p := db.NewPartition(Workflows, id, numbers{}, cached)
+	if err := errors.Join(p.Open(), p.MarkRecovered()); err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func commit(t *testing.T, db *DB, p *Partition, offset int64) []Write {
+	t.Helper()
+	writes, err := p.Seal()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Commit(p.Staged(), func(b *pebble.Batch) error { return p.Stage(b, offset) }); err != nil {
+		t.Fatal(err)
+	}
+	p.Committed()
+	return writes
+}
+
+func value(t *testing.T, p *Partition, key string) uint64 {
+	t.Helper()
+	row, err := p.Row(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if row == nil {
+		return 0
+	}
+	return row.(*number).n
+}
+
+func TestRowsAreEncodedOncePerTransactionAndReadableWhenCommitted(t *testing.T) {
+	db := open(t, "", "x")
+	defer db.Close()
+	p := live(t, db, 1, 10)
+	r := &number{key: "a", n: 1}
+	p.Put("a", r)
+	r.n = 2
+	p.Touch("a")
+	p.Put("b", &number{key: "b", n: 7})
+	if b, _ := p.Get("a"); b != nil {
+		t.Error("a row that is not committed is read")
+	}
+	if writes := commit(t, db, p, 5); len(writes) != 2 || writes[0].Key != "a" || binary.BigEndian.Uint64(writes[0].Value) != 2 {
+		t.Errorf("wrote %v, want the last of each key, once", writes)
+	}
+	if b, _ := p.Get("a"); len(b) != 8 || b[7] != 2 {
+		t.Errorf("committed row reads %v", b)
+	}
+	if writes := commit(t, db, p, -1); len(writes) != 0 {
+		t.Errorf("nothing changed, wrote %v", writes)
+	}
+	again := live(t, db, 1, 10)
+	if o, _ := again.GetOffset(-2); o != 5 {
+		t.Errorf("offset %d, want 5", o)
+	}
+	other := live(t, db, 2, 10)
+	if v := value(t, other, "a"); v != 0 {
+		t.Errorf("partition 2 reads partition 1's row: %d", v)
+	}
+	p.Put("a", &number{key: "a", gone: true})
+	commit(t, db, p, 6)
+	if b, _ := p.Has("a"); b {
+		t.Error("a deleted row is still there")
+	}
+	var keys []string
+	if err := db.ScanIndex(Workflows, 1, nil, []byte{0xff}, func(k, _ []byte) bool { keys = append(keys, string(k)); return true }); err != nil {
+		t.Fatal(err)
+	}
+	if fmt.Sprint(keys) != "[b]" {
+		t.Errorf("index holds %v, want b", keys)
+	}
+}
+
+func TestWhatIsNotCommittedIsGoneWithItsPartition(t *testing.T) {
+	db := open(t, "", "x")
+	defer db.Close()
+	p := live(t, db, 1, 10)
+	p.Put("a", &number{key: "a", n: 1})
+	commit(t, db, p, 1)
+	p.Put("a", &number{key: "a", n: 2})
+	if _, err := p.Seal(); err != nil { // and the transaction fails
+		t.Fatal(err)
+	}
+	if _, err := p.Seal(); err == nil {
+		t.Error("a second transaction was sealed before the first was committed")
+	}
+	if v := value(t, live(t, db, 1, 10), "a"); v != 1 {
+		t.Errorf("the next owner reads %d, want the committed 1", v)
+	}
+}
+
+func TestEvictionSparesWhatIsNeeded(t *testing.T) {
+	db := open(t, "", "x")
+	defer db.Close()
+	p := live(t, db, 1, 0)
+	p.Put("clean", &number{key: "clean", n: 1})
+	p.Put("pinned", &number{key: "pinned", n: 2, pinned: true})
+	commit(t, db, p, 1)
+	p.Put("sealed", &number{key: "sealed", n: 3})
+	if _, err := p.Seal(); err != nil {
+		t.Fatal(err)
+	}
+	p.Put("dirty", &number{key: "dirty", n: 4})
+	p.Evict()
+	if p.rows["clean"] != nil {
+		t.Error("a clean row stays beyond the limit")
+	}
+	for _, key := range []string{"pinned", "sealed", "dirty"} {
+		if p.rows[key] == nil {
+			t.Errorf("the %s row was evicted", key)
+		}
+	}
+	if v := value(t, p, "clean"); v != 1 {
+		t.Errorf("an evicted row comes back as %d", v)
+	}
+}
+
+func TestRecoveryWritesRowsIndexAndOffset(t *testing.T) {
+	dir := t.TempDir()
+	db := open(t, dir, "x")
+	p := db.NewPartition(Workflows, 3, numbers{}, 10)
+	if err := p.Open(); err != nil {
+		t.Fatal(err)
+	}
+	if o, _ := p.GetOffset(-2); o != -2 {
+		t.Errorf("a new partition has offset %d", o)
+	}
+	for i := range 1000 {
+		key := fmt.Sprintf("k%03d", i%100)
+		if err := errors.Join(p.Set(key, binary.BigEndian.AppendUint64(nil, uint64(i))), p.SetOffset(int64(i))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := errors.Join(p.Delete("k007"), p.SetOffset(1000), p.MarkRecovered()); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Set("k001", nil); err == nil {
+		t.Error("a live partition took a row past the transaction")
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	db = open(t, dir, "x")
+	defer db.Close()
+	p = live(t, db, 3, 10)
+	if o, _ := p.GetOffset(-2); o != 1000 {
+		t.Errorf("offset %d after a restart, want 1000", o)
+	}
+	if v := value(t, p, "k042"); v != 942 {
+		t.Errorf("k042 is %d, want the last", v)
+	}
+	it, err := p.IteratorWithRange([]byte("k005"), []byte("k010"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer it.Release()
+	var keys []string
+	for it.Next() {
+		keys = append(keys, string(it.Key()))
+	}
+	if fmt.Sprint(keys) != "[k005 k006 k008 k009]" {
+		t.Errorf("iterated over %v", keys)
+	}
+	if !it.Seek([]byte("k008")) || !it.Next() || string(it.Key()) != "k008" {
+		t.Error("seek does not stand before the key")
+	}
+}
+
+func TestDirectoryOfAnotherClusterOrFormatIsRefused(t *testing.T) {
+	dir := t.TempDir()
+	if err := open(t, dir, "cluster-a").Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(Config{Dir: dir}, "cluster-b", log.NewNopLogger()); !errors.Is(err, ErrFormat) {
+		t.Errorf("opened with another identity: %v", err)
+	}
+	db := open(t, dir, "cluster-a")
+	if err := db.db.Set([]byte{spaceMeta}, append([]byte{Format + 1}, "cluster-a"...), pebble.NoSync); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(Config{Dir: dir}, "cluster-a", log.NewNopLogger()); !errors.Is(err, ErrFormat) {
+		t.Errorf("opened a directory of another format: %v", err)
+	}
+}

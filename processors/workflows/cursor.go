@@ -3,6 +3,8 @@ package workflows
 import (
 	"encoding/binary"
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/freshet-io/freshet/event"
 	"github.com/freshet-io/freshet/state"
@@ -14,6 +16,8 @@ type cursor struct {
 	key      string
 	driven   []int64 // per source partition: offset in the sources table through which every change has been driven
 	complete event.Time
+	open     map[string]int64 // open workflows by type
+	opened   bool             // open has changed since the cursor was written
 }
 
 const cursorVersion = 1
@@ -26,6 +30,12 @@ func (c *cursor) Records(put func(string, func([]byte) []byte)) {
 		b = binary.AppendUvarint(b, uint64(len(c.driven)))
 		for _, o := range c.driven {
 			b = binary.AppendVarint(b, o)
+		}
+		for _, name := range slices.Sorted(maps.Keys(c.open)) {
+			if n := c.open[name]; n != 0 {
+				b = append(binary.AppendUvarint(b, uint64(len(name))), name...)
+				b = binary.AppendVarint(b, n)
+			}
 		}
 		return b
 	})
@@ -47,13 +57,27 @@ func decodeCursor(key string, b []byte) (*cursor, error) {
 	if n <= 0 || m <= 0 || count > uint64(len(b)) {
 		return nil, fmt.Errorf("%w: cursor row", state.ErrRow)
 	}
-	c := &cursor{key: key, complete: event.Time(complete)}
+	c := &cursor{key: key, complete: event.Time(complete), open: map[string]int64{}}
 	for b = b[n+m:]; len(c.driven) < int(count); {
 		o, n := binary.Varint(b)
 		if n <= 0 {
 			return nil, fmt.Errorf("%w: cursor row", state.ErrRow)
 		}
 		c.driven = append(c.driven, o)
+		b = b[n:]
+	}
+	for len(b) > 0 {
+		size, n := binary.Uvarint(b)
+		if n <= 0 || size > uint64(len(b)-n) {
+			return nil, fmt.Errorf("%w: cursor row", state.ErrRow)
+		}
+		name := string(b[n : n+int(size)])
+		b = b[n+int(size):]
+		count, n := binary.Varint(b)
+		if n <= 0 {
+			return nil, fmt.Errorf("%w: cursor row", state.ErrRow)
+		}
+		c.open[name] = count
 		b = b[n:]
 	}
 	return c, nil

@@ -161,14 +161,13 @@ func (d *driver) search(changes map[itemKey]event.Time) {
 
 // find adds the workflows whose latest use of an item is not before an instant, or which are unsettled about one.
 func (d *driver) find(k itemKey, from event.Time, found map[string]event.Time) error {
-	lower := []byte{itemEntry}
-	upper := []byte{itemEntry + 1}
-	if k.key != "" {
-		lower = binary.BigEndian.AppendUint64(lower, itemHash(k.kind, k.key))
-		upper = appendItem(nil, itemHash(k.kind, k.key), max(from, oldest+1)-1, "")
-		return d.scan(lower, upper, from, found)
+	hash := itemHash(k.kind, k.key)
+	lower := binary.BigEndian.AppendUint64([]byte{itemEntry}, hash)
+	upper := appendItem(nil, hash, max(from, oldest+1)-1, "")
+	if err := d.scan(lower, upper, from, found); err != nil || k.key != "" {
+		return err
 	}
-	// Of a whole kind: every item of it that is known.
+	// Of a whole kind: every item of it that is known, besides the workflows that are unsettled about the kind.
 	var err error
 	d.pt.g.View.EachOf(k.kind, func(key string) bool {
 		err = d.find(itemKey{k.kind, key}, from, found)

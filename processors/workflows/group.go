@@ -87,7 +87,7 @@ func (g *Group) Assign(ctx context.Context, p *gateway.Partition) error {
 	}
 	pt.cursor, _ = found.(*cursor)
 	if pt.cursor == nil {
-		pt.cursor = &cursor{key: key, complete: oldest}
+		pt.cursor = &cursor{key: key, complete: oldest, open: map[string]int64{}}
 	}
 	q := g.View.Partitions()
 	pt.blocked = make([]deadlines, q)
@@ -105,8 +105,16 @@ func (g *Group) Assign(ctx context.Context, p *gateway.Partition) error {
 	}
 	pt.drive.start(pt)
 	p.User = pt
+	pt.showOpen(1)
 	g.Clock.Assigned(p)
 	return nil
+}
+
+// showOpen adds the partition's open workflows to the gauge, or takes them away.
+func (pt *partition) showOpen(sign float64) {
+	for name, n := range pt.cursor.open {
+		pt.g.Metrics.OpenWorkflows.WithLabelValues(pt.g.Metrics.Labels.Workflow(name)).Add(sign * float64(n))
+	}
 }
 
 // loadDeadlines reads the uses that were not final when the partition was last committed.
@@ -127,7 +135,9 @@ func (g *Group) Claimed(p *gateway.Partition, input int, initial int64) {
 // Revoke forgets a partition.
 func (g *Group) Revoke(p *gateway.Partition) {
 	g.Clock.Revoked(p)
-	p.User.(*partition).drive.stop()
+	pt := p.User.(*partition)
+	pt.showOpen(-1)
+	pt.drive.stop()
 }
 
 // cursorPace is how often the cursor is written at most: what lies between is driven again, for nothing.
@@ -137,13 +147,13 @@ const cursorPace = time.Second
 func (g *Group) Seal(p *gateway.Partition) {
 	pt := p.User.(*partition)
 	now := g.Now()
-	if p.Rows.Dirty() == 0 || now.Sub(pt.wrote) < cursorPace {
+	if p.Rows.Dirty() == 0 || now.Sub(pt.wrote) < cursorPace && !pt.cursor.opened {
 		return
 	}
 	driven, moved := pt.drive.driven()
-	if complete := g.complete(pt); moved || complete > pt.cursor.complete {
+	if complete := g.complete(pt); moved || pt.cursor.opened || complete > pt.cursor.complete {
 		pt.wrote = now
-		pt.cursor.driven, pt.cursor.complete = driven, max(pt.cursor.complete, complete)
+		pt.cursor.driven, pt.cursor.complete, pt.cursor.opened = driven, max(pt.cursor.complete, complete), false
 		p.Rows.Put(pt.cursor.key, pt.cursor)
 	}
 }
@@ -218,7 +228,7 @@ func (pt *partition) records(u *gateway.Unit) error {
 				pt.p.Rows.Put(id, r)
 			}
 		}
-		uses := len(r.w.Uses)
+		uses, cut, was := len(r.w.Uses), r.w.Cut, pt.openType(r)
 		t := r.w.Fold(e, at, &pt.limits)
 		pt.intake.Applied(in, !t.New)
 		if t.Conflict {
@@ -231,6 +241,8 @@ func (pt *partition) records(u *gateway.Unit) error {
 		if len(r.w.Uses) != uses {
 			r.count()
 		}
+		pt.recount(was, pt.openType(r))
+		pt.countCut(cut, r.w.Cut)
 		if t.Any {
 			pt.touched = append(pt.touched, t)
 		}
@@ -239,6 +251,54 @@ func (pt *partition) records(u *gateway.Unit) error {
 		pt.g.Metrics.EngineLag.Observe(pt.g.Now().Sub(u.Records[n-1].Msg.Timestamp).Seconds())
 	}
 	return pt.settle(r)
+}
+
+// openType returns the type of an open workflow; open is false for every other.
+func (pt *partition) openType(r *row) openType {
+	return openType{r.w.Type.Name, r.w.Open()}
+}
+
+type openType struct {
+	name string
+	open bool
+}
+
+// openTypes bounds the workflow types that are counted apart: their names come from events.
+const openTypes = 1024
+
+// recount keeps the number of open workflows of each type. It is part of the cursor, which is written with every row that changes it.
+func (pt *partition) recount(was, is openType) {
+	if was == is {
+		return
+	}
+	add := func(t openType, n int64) {
+		if !t.open {
+			return
+		}
+		name := t.name
+		if _, known := pt.cursor.open[name]; !known && len(pt.cursor.open) >= openTypes {
+			name = metrics.Other
+		}
+		pt.cursor.open[name] += n
+		pt.cursor.opened = true
+		pt.g.Metrics.OpenWorkflows.WithLabelValues(pt.g.Metrics.Labels.Workflow(name)).Add(float64(n))
+	}
+	add(was, -1)
+	add(is, 1)
+}
+
+// countCut counts what limits have left out of a row.
+func (pt *partition) countCut(was, is freshness.Cut) {
+	if was == is {
+		return
+	}
+	for limit, n := range map[string]int64{
+		"items": is.Items - was.Items, "loads": is.Loads - was.Loads, "uses": is.Uses - was.Uses, "steps": is.Steps - was.Steps, "lines": is.Lines - was.Lines,
+	} {
+		if n > 0 {
+			pt.g.Metrics.LimitReached.WithLabelValues(limit).Add(float64(n))
+		}
+	}
 }
 
 func (pt *partition) lateBefore() event.Time {

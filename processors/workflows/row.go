@@ -58,22 +58,38 @@ func (r *row) entry() indexEntry {
 	for i := range r.w.Items {
 		e.items = append(e.items, itemHash(r.w.Items[i].Kind, r.w.Items[i].Key))
 	}
+	unsettled := false
 	for i := range r.w.Uses {
 		u := &r.w.Uses[i]
 		if u.Said.Revision == 0 {
 			e.deadline = min(e.deadline, u.Time)
 		}
 		e.at = max(e.at, u.Time)
-		if u.Said.Unsettled {
-			e.at = always
-		}
+		unsettled = unsettled || u.Said.Unsettled
 		for j := range u.BasedOn {
 			e.items = append(e.items, itemHash(u.BasedOn[j].Kind, u.BasedOn[j].Key))
 		}
 	}
+	if unsettled {
+		e.at = always
+		e.items = r.appendKinds(e.items)
+	}
 	slices.Sort(e.items)
 	e.items = slices.Compact(e.items)
 	return e
+}
+
+// appendKinds appends the hashes of whole kinds: a heartbeat of one may change what is said of an item that no source has ever named.
+func (r *row) appendKinds(items []uint64) []uint64 {
+	for i := range r.w.Items {
+		items = append(items, itemHash(r.w.Items[i].Kind, ""))
+	}
+	for i := range r.w.Uses {
+		for j := range r.w.Uses[i].BasedOn {
+			items = append(items, itemHash(r.w.Uses[i].BasedOn[j].Kind, ""))
+		}
+	}
+	return items
 }
 
 // Index stages the entries that have changed.

@@ -29,6 +29,8 @@ type Program struct {
 	Commands    []*Command
 	// Version is printed for -version.
 	Version string
+	// Defaults says in words what the defaults of flags are that differ from machine to machine.
+	Defaults map[string]string
 }
 
 const configFlag = "config.file"

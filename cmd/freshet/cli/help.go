@@ -114,6 +114,9 @@ func (p *Program) Markdown(generatedBy string) string {
 			if f.DefValue != "" {
 				def = "`" + f.DefValue + "`"
 			}
+			if words := p.Defaults[f.Name]; words != "" {
+				def = words
+			}
 			fmt.Fprintf(&b, "| `-%s` | %s | %s |\n", f.Name, def, strings.ReplaceAll(usageText(f), "|", "\\|"))
 		})
 	}

@@ -89,8 +89,8 @@ const (
 	minInputRetention   = 7 * day
 )
 
-// rowBytes is the largest record of a table, a verdict or a contract. Their size is bounded by counts, far below this.
-const rowBytes = 8 << 20
+// RowBytes is the largest record of a table, a verdict or a contract. Their size is bounded by counts, far below this.
+const RowBytes = 8 << 20
 
 // headroom is what a copy may have more than the record it copies: its headers (SPEC 1.3).
 const headroom = 64 << 10
@@ -234,7 +234,7 @@ func (g *Graph) replication() int16 {
 func (g *Graph) own(name string, role Role, key, doc string) Topic {
 	return Topic{
 		Name: name, Declared: strings.TrimPrefix(name, g.Config.Prefix), Role: role, Key: key, Doc: doc, Used: true,
-		Partitions: int32(g.Config.Partitions), Replication: g.replication(), MaxMessageBytes: rowBytes,
+		Partitions: int32(g.Config.Partitions), Replication: g.replication(), MaxMessageBytes: RowBytes,
 	}
 }
 
@@ -259,9 +259,15 @@ func (g *Graph) outputs() {
 	for _, n := range slices.Compact(names) {
 		d := g.own(n, DeadLetter, "as received", "records that cannot be used")
 		d.Retention, d.MinRetention = deadLetterRetention, deadLetterRetention
-		d.MaxMessageBytes = int32(g.Config.MaxMessageBytes + headroom)
+		d.MaxMessageBytes = g.largestCopy()
 		g.Outputs = append(g.Outputs, d)
 	}
+}
+
+// largestCopy is what topics take that hold copies of input records. It is not less than RowBytes: one producer writes to all of
+// Freshet's own topics, and a batch it may build must fit into each.
+func (g *Graph) largestCopy() int32 {
+	return int32(max(RowBytes, g.Config.MaxMessageBytes+headroom))
 }
 
 func (g *Graph) group() {
@@ -297,7 +303,7 @@ func (g *Graph) group() {
 }
 
 func (g *Graph) internal() {
-	largest := int32(g.Config.MaxMessageBytes + headroom)
+	largest := g.largestCopy()
 	rw := g.own(g.RekeyedWorkflows, Rekeyed, "workflow id", "copies of workflow records that lay elsewhere")
 	rs := g.own(g.RekeyedSources, Rekeyed, "kind/key", "copies of source records that lay elsewhere")
 	for _, t := range []*Topic{&rw, &rs} {

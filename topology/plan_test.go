@@ -114,7 +114,7 @@ func TestAlter(t *testing.T) {
 	}
 	set("workflow.context", "retention.ms", millis(day))
 	set("workflow.decision", "cleanup.policy", "compact")
-	set("workflow.tool", "max.message.bytes", "5000000")
+	set("workflow.tool", "max.message.bytes", "9000000")
 	set("freshet-sources-table", "cleanup.policy", "delete")
 	changes := plan(t, adm, g)
 	var got []string
@@ -123,8 +123,8 @@ func TestAlter(t *testing.T) {
 	}
 	same(t, "changes", got,
 		"alter workflow.context retention.ms "+millis(7*day), "alter workflow.decision cleanup.policy delete",
-		"alter freshet.dead-letter max.message.bytes 5065536", "alter freshet.rekeyed.workflows max.message.bytes 5065536",
-		"alter freshet.rekeyed.sources max.message.bytes 5065536", "alter freshet-sources-table cleanup.policy compact")
+		"alter freshet.dead-letter max.message.bytes 9065536", "alter freshet.rekeyed.workflows max.message.bytes 9065536",
+		"alter freshet.rekeyed.sources max.message.bytes 9065536", "alter freshet-sources-table cleanup.policy compact")
 	if err := Apply(within(t), adm, changes); err != nil {
 		t.Fatal(err)
 	}

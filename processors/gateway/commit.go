@@ -11,6 +11,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/freshet-io/freshet/state"
+	"github.com/freshet-io/freshet/topology"
 	"github.com/go-kit/log/level"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -370,7 +371,7 @@ func (g *Gateway) ready(ctx context.Context) error {
 		kgo.SeedBrokers(g.brokers...), kgo.ClientID(g.spec.Instance),
 		kgo.TransactionalID(g.spec.TxnID), kgo.TransactionTimeout(g.cfg.TxnTimeout),
 		kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.RequiredAcks(kgo.AllISRAcks()), kgo.ProducerLinger(0),
-		kgo.ProducerBatchCompression(kgo.NoCompression()), kgo.ProducerBatchMaxBytes(1<<20), kgo.MaxBufferedRecords(1<<20),
+		kgo.ProducerBatchCompression(kgo.NoCompression()), kgo.ProducerBatchMaxBytes(topology.RowBytes-4096), kgo.MaxBufferedRecords(1<<20),
 		kgo.MetadataMinAge(100*time.Millisecond)) // no delivery timeout: kgo counts it from the record's own time, and copies are old
 	if err != nil {
 		return fmt.Errorf("transactional client: %w", err)

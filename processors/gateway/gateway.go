@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -179,7 +180,19 @@ func (g *Gateway) topicManager(brokers []string) (goka.TopicManager, error) {
 	for _, t := range g.spec.Virtual {
 		virtual[t] = int32(len(parts))
 	}
-	return g.logs.TopicManager(inner, virtual), nil
+	return g.logs.Fencing(tail.Fence{May: g.dead, Grace: 2 * time.Second}).TopicManager(inner, virtual), nil
+}
+
+// dead says whether a transactional id belongs to an instance of the group that has left it: what it has left open on a changelog must
+// not hold up the restore.
+func (g *Gateway) dead(id string) bool {
+	if !strings.HasPrefix(id, g.spec.Fence) {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	members, err := g.members(ctx)
+	return err == nil && !g.alive(id, members)
 }
 
 // Partition returns an assigned partition of the session that runs, nil if this instance does not have it.

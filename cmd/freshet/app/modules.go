@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"fmt"
+	"path/filepath"
 	"time"
 
 	"github.com/freshet-io/freshet/embedded"
@@ -125,9 +126,9 @@ func (a *App) newCluster() (services.Service, error) {
 
 // checkTopics creates what is missing on the embedded broker; on a cluster it says what differs.
 func (a *App) checkTopics(ctx context.Context) error {
-	adm := kadm.NewClient(a.logs.Client())
+	adm, dir := kadm.NewClient(a.logs.Client()), filepath.Dir(a.cfg.ContractsFile)
 	if a.broker != nil {
-		changes, err := topology.Plan(ctx, adm, a.graph, ".")
+		changes, err := topology.Plan(ctx, adm, a.graph, dir)
 		if err != nil {
 			return err
 		}
@@ -135,7 +136,7 @@ func (a *App) checkTopics(ctx context.Context) error {
 			return err
 		}
 	}
-	return topology.Verify(ctx, adm, a.graph, ".")
+	return topology.Ready(ctx, adm, a.graph, dir)
 }
 
 // countRekeyed looks up how many partitions the topics have that are rekeyed: they may have any number.

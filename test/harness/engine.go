@@ -1,0 +1,231 @@
+package harness
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/freshet-io/freshet/cmd/freshet/app"
+	"github.com/freshet-io/freshet/embedded"
+	"github.com/freshet-io/freshet/event"
+	"github.com/freshet-io/freshet/topology"
+	"github.com/go-kit/log"
+	"github.com/grafana/dskit/services"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// Options say what engine a test wants.
+type Options struct {
+	Contract   string // path of the contract file
+	Partitions int    // of the workflow and source topics
+	Prefix     string // of topics and groups, so that a test leaves others alone on brokers that they share
+	Brokers    string // "": an embedded broker of the test's own, in memory
+	HTTP       bool   // serve HTTP on a free port
+	Logger     log.Logger
+	Rekeyed    map[string]int32 // partitions of topics that the contract declares to be rekeyed, without the prefix
+}
+
+// Engine is an engine under test, with its broker and topics.
+type Engine struct {
+	App *app.App // the one that runs, or ran last
+
+	t      *testing.T
+	cfg    app.Config
+	logger log.Logger
+	graph  *topology.Graph
+	client *kgo.Client
+	expect int // partitions of all groups
+
+	end  context.CancelFunc
+	done chan error
+}
+
+// New starts a broker, if none is named, and creates the topics. The engine itself is not started.
+func New(t *testing.T, o Options) *Engine {
+	t.Helper()
+	e := &Engine{t: t, logger: o.Logger}
+	if e.logger == nil {
+		e.logger = log.NewNopLogger()
+	}
+	if o.Brokers == "" {
+		o.Brokers = e.startBroker()
+	}
+	e.cfg.RegisterFlags(flag.NewFlagSet("engine", flag.PanicOnError))
+	e.cfg.ContractsFile = o.Contract
+	e.cfg.Brokers = o.Brokers
+	e.cfg.DataDir = t.TempDir()
+	e.cfg.HTTPListen = ""
+	if o.HTTP {
+		e.cfg.HTTPListen = "127.0.0.1:0"
+	}
+	e.cfg.InstanceID = "engine"
+	e.cfg.Topics.Partitions = o.Partitions
+	e.cfg.Topics.Prefix = o.Prefix
+	e.cfg.MemoryLimit = "4GiB"
+	client, err := kgo.NewClient(kgo.SeedBrokers(e.Brokers()...), kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerBatchMaxBytes(32<<20))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(client.Close)
+	e.client = client
+	e.UseContract(o.Contract)
+	e.expect = 2 * o.Partitions
+	for name, n := range o.Rekeyed {
+		if _, err := e.Admin().CreateTopic(t.Context(), n, -1, nil, e.Name(name)); err != nil {
+			t.Fatalf("create topic %s: %v", e.Name(name), err)
+		}
+		e.expect += int(n)
+	}
+	e.createTopics()
+	return e
+}
+
+func (e *Engine) startBroker() string {
+	e.t.Helper()
+	cfg := embedded.Config{}
+	cfg.RegisterFlags(flag.NewFlagSet("broker", flag.PanicOnError))
+	cfg.Listen, cfg.Dir = "127.0.0.1:0", ""
+	b, err := embedded.New(cfg, e.logger)
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	if err := services.StartAndAwaitRunning(e.t.Context(), b); err != nil {
+		e.t.Fatal(err)
+	}
+	e.t.Cleanup(func() { _ = services.StopAndAwaitTerminated(context.Background(), b) })
+	return b.Addr()
+}
+
+func (e *Engine) createTopics() {
+	e.t.Helper()
+	changes, err := topology.Plan(e.t.Context(), e.Admin(), e.graph, ".")
+	if err == nil {
+		err = topology.Apply(e.t.Context(), e.Admin(), changes)
+	}
+	if err != nil {
+		e.t.Fatal(err)
+	}
+}
+
+// UseContract is the contract file of the next start.
+func (e *Engine) UseContract(file string) {
+	e.t.Helper()
+	e.cfg.ContractsFile = file
+	a, err := app.New(e.cfg, e.logger)
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	e.graph = a.Graph()
+}
+
+// LoseRows gives the next start an empty data directory, as on another machine.
+func (e *Engine) LoseRows() { e.cfg.DataDir = e.t.TempDir() }
+
+// Brokers returns the brokers' addresses.
+func (e *Engine) Brokers() []string { return strings.Split(e.cfg.Brokers, ",") }
+
+// Graph returns the stream graph of the contract.
+func (e *Engine) Graph() *topology.Graph { return e.graph }
+
+// Name returns the full name of a topic or group of the documentation.
+func (e *Engine) Name(declared string) string { return e.graph.Name(declared) }
+
+// Admin returns a client for what topics and groups are asked.
+func (e *Engine) Admin() *kadm.Client { return kadm.NewClient(e.client) }
+
+// Start starts the engine and waits until its modules run. It ends with the test at the latest.
+func (e *Engine) Start(ctx context.Context) {
+	e.t.Helper()
+	if err := e.TryStart(ctx); err != nil {
+		e.t.Fatalf("the engine ended: %v", err)
+	}
+}
+
+// TryStart is Start for an engine that may refuse: it returns why.
+func (e *Engine) TryStart(ctx context.Context) error {
+	e.t.Helper()
+	a, err := app.New(e.cfg, e.logger)
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	ctx, e.end = context.WithCancel(ctx)
+	e.App, e.done = a, make(chan error, 1)
+	go func() { e.done <- a.Run(ctx) }()
+	select {
+	case <-a.Running():
+	case err := <-e.done:
+		e.end()
+		e.end = nil
+		if err == nil {
+			err = ctx.Err()
+		}
+		return err
+	}
+	e.t.Cleanup(e.Stop)
+	return nil
+}
+
+// Stop stops the engine, if it runs.
+func (e *Engine) Stop() {
+	if e.end == nil {
+		return
+	}
+	e.end()
+	if err := <-e.done; err != nil {
+		e.t.Errorf("the engine ended with: %v", err)
+	}
+	e.end = nil
+}
+
+// Running says whether the engine has been started and not stopped.
+func (e *Engine) Running() bool { return e.end != nil }
+
+// Until waits for a condition: it is asked every 10 ms until it returns "", and what it said last is what the test fails with.
+func (e *Engine) Until(ctx context.Context, condition func() string) {
+	e.t.Helper()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		missing := condition()
+		if missing == "" {
+			return
+		}
+		select {
+		case err := <-e.done:
+			e.t.Fatalf("the engine ended: %v", err)
+		case <-ctx.Done():
+			for _, p := range e.App.Partitions() {
+				e.t.Logf("%+v", p)
+			}
+			e.t.Fatalf("%s; %v", missing, e.App.Ready())
+		case <-tick.C:
+		}
+	}
+}
+
+// Await waits until every partition of every group has applied what was acknowledged before an instant.
+func (e *Engine) Await(ctx context.Context, loaded event.Time) {
+	e.t.Helper()
+	e.Until(ctx, func() string {
+		through := 0
+		for _, p := range e.App.Partitions() {
+			if p.Live && p.AppliedThrough > loaded {
+				through++
+			}
+		}
+		if through == e.expect {
+			return ""
+		}
+		return fmt.Sprintf("%d of %d partitions have applied what was loaded", through, e.expect)
+	})
+}
+
+// AwaitNow waits until what has been acknowledged by now is applied.
+func (e *Engine) AwaitNow(ctx context.Context) {
+	e.t.Helper()
+	e.Await(ctx, event.Of(time.Now()))
+}

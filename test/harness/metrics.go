@@ -1,0 +1,32 @@
+package harness
+
+// Counted returns the sum of the engine's counters of a name whose labels have the values that are given.
+func (e *Engine) Counted(name string, labels map[string]string) float64 {
+	e.t.Helper()
+	families, err := e.App.Registry().Gather()
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	sum, found := 0.0, false
+	for _, f := range families {
+		if f.GetName() != name {
+			continue
+		}
+		found = true
+		for _, m := range f.GetMetric() {
+			fits := 0
+			for _, l := range m.GetLabel() {
+				if want, asked := labels[l.GetName()]; asked && want == l.GetValue() {
+					fits++
+				}
+			}
+			if fits == len(labels) {
+				sum += m.GetCounter().GetValue()
+			}
+		}
+	}
+	if !found {
+		e.t.Fatalf("there is no series %s", name)
+	}
+	return sum
+}

@@ -43,7 +43,7 @@ type Partition struct {
 	sealed  []Write
 	index   *pebble.Batch // derived entries of the sealed rows
 	size    int           // bytes of the sealed rows
-	slab    slab          // encoded rows, held by the records until they are acknowledged
+	slab    Slab          // encoded rows, held by the records until they are acknowledged
 	scratch []byte
 	txn     uint64        // transactions sealed so far
 	done    atomic.Uint64 // of them, committed
@@ -62,12 +62,14 @@ type slot struct {
 	txn   uint64 // the transaction that carries its last change
 }
 
-// slab hands out memory for many small values in few allocations.
-type slab struct{ free []byte }
+// Slab hands out memory for many small values in few allocations. What it has handed out is collected piece by piece, once all values
+// of a piece are gone.
+type Slab struct{ free []byte }
 
 const slabSize = 256 << 10
 
-func (s *slab) copy(b []byte) []byte {
+// Copy returns a copy of b.
+func (s *Slab) Copy(b []byte) []byte {
 	if len(b) > slabSize/8 {
 		return append([]byte(nil), b...)
 	}
@@ -162,7 +164,7 @@ func (p *Partition) Seal() ([]Write, error) {
 			return
 		}
 		p.scratch = appendTo(p.scratch[:0])
-		value := p.slab.copy(p.scratch)
+		value := p.slab.Copy(p.scratch)
 		writes = append(writes, Write{Key: key, Value: value})
 		p.size += len(key) + len(value)
 	}

@@ -3,6 +3,7 @@ package clock
 import (
 	"fmt"
 	"sync"
+	"sync/atomic"
 
 	"github.com/freshet-io/freshet/event"
 	"github.com/freshet-io/freshet/freshness"
@@ -34,10 +35,31 @@ type Group struct {
 }
 
 type groupPartition struct {
+	Reading
 	p      *gateway.Partition
 	clock  *Partition
 	inputs []*Input
 	afar   map[string]*Input // of partitions whose records are copied here: their clocks come with the copies
+}
+
+// Reading is what the clock of one partition showed last. It takes no lock to look at.
+type Reading struct {
+	applied, complete atomic.Int64
+	live              atomic.Bool
+}
+
+// Complete returns through when the partition is complete, the beginning of time if that is not known.
+func (r *Reading) Complete() event.Time { return event.Time(r.complete.Load()) }
+
+// look reads the clock. Clocks never go back, so a late reading of an earlier look does no harm beyond a moment.
+func (gp *groupPartition) look() {
+	if applied, known := gp.clock.Applied(); known {
+		gp.applied.Store(int64(applied))
+		gp.live.Store(true)
+	}
+	if complete, known := gp.clock.Complete(); known {
+		gp.complete.Store(int64(complete))
+	}
 }
 
 // beginning is before every instant that a clock can show.
@@ -50,8 +72,10 @@ func NewGroup(name string, inputs []GroupInput, shared, afar []Part, poller *Pol
 }
 
 // Assigned makes the clock of a partition.
-func (g *Group) Assigned(p *gateway.Partition) {
+func (g *Group) Assigned(p *gateway.Partition) *Reading {
 	gp := &groupPartition{p: p, afar: map[string]*Input{}}
+	gp.applied.Store(int64(beginning))
+	gp.complete.Store(int64(beginning))
 	var parts []Part
 	for _, part := range g.afar {
 		part.Input = &Input{}
@@ -67,6 +91,7 @@ func (g *Group) Assigned(p *gateway.Partition) {
 	g.mu.Lock()
 	g.parts[p.ID] = gp
 	g.mu.Unlock()
+	return &gp.Reading
 }
 
 // Claimed says where an input begins, and lets the poller ask for its end from now on.
@@ -97,6 +122,7 @@ func (g *Group) Committed(p *gateway.Partition, next, newest []int64) {
 			c.Record(event.Time(newest[i]))
 		}
 	}
+	gp.look()
 }
 
 // Hear takes the clock of a partition afar, as it lay behind its copies in a partition of the group.
@@ -154,15 +180,7 @@ func (g *Group) Read(partition int32) (applied, complete event.Time, live bool) 
 	if gp == nil {
 		return beginning, beginning, false
 	}
-	applied, live = gp.clock.Applied()
-	complete, known := gp.clock.Complete()
-	if !known {
-		complete = beginning
-	}
-	if !live {
-		applied = beginning
-	}
-	return applied, complete, live
+	return event.Time(gp.applied.Load()), gp.Complete(), gp.live.Load()
 }
 
 // Why says of a partition what holds its clock back, and how many records it is behind.
@@ -186,6 +204,7 @@ func (g *Group) Tick() {
 	}
 	g.mu.RUnlock()
 	for _, gp := range parts {
+		gp.look()
 		gp.p.Send(topology.ClockInput, nil, true)
 		label := metrics.Partition(g.name, gp.p.ID)
 		applied, complete, live := g.Read(gp.p.ID)

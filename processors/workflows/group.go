@@ -61,7 +61,10 @@ type partition struct {
 	g      *Group
 	p      *gateway.Partition
 	intake *intake.Intake
+	clock  *clock.Reading
 	cursor *cursor
+	counts counts
+	slab   state.Slab // of outputs
 
 	due     deadlines   // uses that wait for the partition's own clock
 	blocked []deadlines // by source partition: uses that wait for its clock
@@ -106,7 +109,7 @@ func (g *Group) Assign(ctx context.Context, p *gateway.Partition) error {
 	pt.drive.start(pt)
 	p.User = pt
 	pt.showOpen(1)
-	g.Clock.Assigned(p)
+	pt.clock = g.Clock.Assigned(p)
 	return nil
 }
 
@@ -151,7 +154,7 @@ func (g *Group) Seal(p *gateway.Partition) {
 		return
 	}
 	driven, moved := pt.drive.driven()
-	if complete := g.complete(pt); moved || pt.cursor.opened || complete > pt.cursor.complete {
+	if complete := pt.clock.Complete(); moved || pt.cursor.opened || complete > pt.cursor.complete {
 		pt.wrote = now
 		pt.cursor.driven, pt.cursor.complete, pt.cursor.opened = driven, max(pt.cursor.complete, complete), false
 		p.Rows.Put(pt.cursor.key, pt.cursor)
@@ -180,11 +183,6 @@ func (g *Group) Unit(p *gateway.Partition, u *gateway.Unit) {
 		// A row that cannot be read is a broken store, not bad input: the session must end before anything rests on it.
 		panic(err)
 	}
-}
-
-func (g *Group) complete(pt *partition) event.Time {
-	_, complete, _ := g.Clock.Read(pt.p.ID)
-	return complete
 }
 
 // row returns a workflow's row, nil if there is none.
@@ -302,7 +300,7 @@ func (pt *partition) countCut(was, is freshness.Cut) {
 }
 
 func (pt *partition) lateBefore() event.Time {
-	complete := pt.g.complete(pt)
+	complete := pt.clock.Complete()
 	if complete <= oldest/2 {
 		return oldest
 	}

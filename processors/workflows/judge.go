@@ -3,7 +3,6 @@ package workflows
 import (
 	"github.com/freshet-io/freshet/event"
 	"github.com/freshet-io/freshet/freshness"
-	"github.com/freshet-io/freshet/internal/metrics"
 	"github.com/freshet-io/freshet/topology"
 )
 
@@ -12,7 +11,7 @@ const tickUnit = 512
 
 // tick judges what the clocks have passed.
 func (pt *partition) tick() error {
-	complete := pt.g.complete(pt)
+	complete := pt.clock.Complete()
 	budget := tickUnit
 	run := func(d *deadlines, through event.Time) error {
 		for budget > 0 {
@@ -73,7 +72,7 @@ func (pt *partition) settle(r *row) error {
 	if r.pending == 0 {
 		return nil
 	}
-	return pt.final(r, pt.g.complete(pt))
+	return pt.final(r, pt.clock.Complete())
 }
 
 // final judges the uses of a workflow that are not final and that the partition's clock has passed; the earliest of the others is
@@ -131,7 +130,7 @@ func (pt *partition) judge(r *row, u *freshness.Use) error {
 	now := event.Of(pt.g.Now())
 	u.Said = freshness.Said{
 		Revision: u.Said.Revision + 1, Digest: digest, Contract: contractTag(c.Hash), Verdict: v.Kind,
-		JudgedAt: now, CompleteThrough: min(pt.g.complete(pt), now), Unsettled: unsettled,
+		JudgedAt: now, CompleteThrough: min(pt.clock.Complete(), now), Unsettled: unsettled,
 	}
 	if first {
 		r.pending--
@@ -139,7 +138,7 @@ func (pt *partition) judge(r *row, u *freshness.Use) error {
 	pt.p.Rows.Touch(r.w.ID)
 	pt.publish(r, u, v)
 	if first {
-		pt.countFirst(u, v)
+		pt.counts.first(pt.g.Metrics, u, v)
 	} else {
 		pt.g.Metrics.Amendments.WithLabelValues(before.String(), v.Kind.String()).Inc()
 	}
@@ -183,45 +182,4 @@ func contractTag(hash string) uint64 {
 		tag = tag<<4 | uint64(c&15)
 	}
 	return tag
-}
-
-// countFirst counts a first final verdict.
-func (pt *partition) countFirst(u *freshness.Use, v *freshness.Verdict) {
-	m := pt.g.Metrics
-	workflow := m.Labels.Workflow(v.WorkflowType)
-	m.Decisions.WithLabelValues(workflow, u.Kind.String(), v.Kind.String(), u.Traffic.String()).Inc()
-	if v.Kind == freshness.IsUnknown {
-		v.Reasons.Each(func(reason freshness.Reason) {
-			m.UnknownDecisions.WithLabelValues(workflow, reason.String()).Inc()
-		})
-	}
-	for i := range v.Items {
-		it := &v.Items[i]
-		kind := m.Labels.Kind(it.Kind)
-		if it.HasAge {
-			m.ContextAge.WithLabelValues(workflow, kind).Observe(it.Age.Seconds())
-		}
-		if it.HasStaleness {
-			m.Staleness.WithLabelValues(workflow, kind).Observe(it.Staleness.Seconds())
-			m.VersionsBehind.WithLabelValues(workflow, kind).Observe(float64(it.Behind))
-		}
-		for j := range it.Causes {
-			s := &it.Causes[j]
-			m.StaleSeconds.WithLabelValues(workflow, s.Cause.String(), m.Labels.Owner(s.Owner)).Add(s.For.Seconds())
-			m.Propagation.WithLabelValues(kind, hop(s.Cause)).Observe(s.For.Seconds())
-		}
-		if v.Kind == freshness.IsStale && it.Verdict == freshness.IsStale && len(it.Causes) > 0 {
-			m.StaleDecisions.WithLabelValues(workflow, kind, v.Cause.String(), m.Labels.Owner(v.Owner)).Inc()
-		}
-	}
-}
-
-func hop(c freshness.Cause) string {
-	switch c {
-	case freshness.SourceLate, freshness.SilentSource:
-		return metrics.HopSource
-	case freshness.ConsumerLag, freshness.ServingStale:
-		return metrics.HopServing
-	}
-	return metrics.HopHold
 }

@@ -19,12 +19,12 @@ var (
 // publish makes a revision of a verdict part of the transaction.
 func (pt *partition) publish(r *row, u *freshness.Use, v *freshness.Verdict) {
 	pt.buf = appendVerdict(pt.buf[:0], r.w, u, v)
-	// One allocation for value, id and time.
+	// Value, id and time lie in one piece of the partition's slab.
 	value := len(pt.buf)
 	pt.buf = appendVerdictID(pt.buf, r.w.ID, u)
 	id := len(pt.buf)
 	pt.buf = u.Said.JudgedAt.Append(pt.buf)
-	b := append([]byte(nil), pt.buf...)
+	b := pt.slab.Copy(pt.buf)
 	pt.p.Emit(&kgo.Record{
 		Topic: pt.g.Verdicts, Partition: pt.p.ID, Key: []byte(r.w.ID), Value: b[:value:value], Timestamp: u.Said.JudgedAt.Go(),
 		Headers: []kgo.RecordHeader{

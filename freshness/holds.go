@@ -107,7 +107,7 @@ func (s *sweep) put(id string, state uint8) uint8 {
 func (s *sweep) kind() int {
 	switch {
 	case s.approval:
-		return int(HoldApproval - HoldApproval)
+		return 0 // HoldApproval
 	case s.tools > 0:
 		return int(HoldTool - HoldApproval)
 	case s.retries > 0:

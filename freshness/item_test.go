@@ -270,3 +270,64 @@ func TestItemConflicts(t *testing.T) {
 		t.Fatalf("%d conflicts, %d losers, %+v, next %d", conflicts, len(it.head.Losers), it.Version(7), it.head.Next)
 	}
 }
+
+// TestAvailabilityIsBounded adds far more availabilities than versions are kept, in and out of order: the greatest seqs stay, and what lies
+// below the versions that were left out goes with them.
+func TestAvailabilityIsBounded(t *testing.T) {
+	const limit = 100
+	served := func(it *Item, seq, at int) *Item {
+		it, _ = it.Apply(&event.Event{Type: event.SourceAvailable, Seq: int64(seq), Time: event.Time(at)}, Position{}, limit)
+		return it
+	}
+	up, down := NewItem("k", "x"), NewItem("k", "x")
+	for i := range 500 {
+		up, down = served(up, i, i), served(down, 499-i, 499-i)
+	}
+	for _, it := range []*Item{up, down} {
+		h := it.Head().Available
+		if len(h) != 2*limit || h[0] != (Availability{300, 300}) || h[2*limit-1] != (Availability{499, 499}) {
+			t.Fatalf("%d availabilities from %+v", len(h), h[0])
+		}
+	}
+	for i := range 450 {
+		up, _ = up.Apply(&event.Event{Type: event.SourceUpdated, Seq: int64(i), ID: "i"}, Position{}, limit)
+	}
+	if h := up.Head().Available; h[0].Seq != 350 || len(h) != 150 {
+		t.Fatalf("versions up to %d are gone, availabilities from %+v are kept", up.head.Cut, h[0])
+	}
+	if next := served(up, 349, 1); next != up {
+		t.Fatal("an availability that no version can need was kept")
+	}
+	if from, ok := served(up, 499, 5).servedFrom(350); !ok || from != 5 {
+		t.Fatalf("served from %d %v: a later version served earlier serves all before it", from, ok)
+	}
+}
+
+// TestForget forgets an item on request.
+func TestForget(t *testing.T) {
+	f := benchFacts(3)
+	forget := &event.Event{Type: event.SourceForget, Kind: "doc", Key: "x"}
+	if ch := f.Apply(forget, Position{}, 0); !ch.Any || f.Item("doc", "x") != nil || f.Item("policy", "x").Len() != 3 {
+		t.Fatalf("forgotten: %+v", ch)
+	}
+	if ch := f.Apply(forget, Position{}, 0); ch.Any {
+		t.Fatalf("forgotten again: %+v", ch)
+	}
+}
+
+// TestCurrent is the version in force before an instant.
+func TestCurrent(t *testing.T) {
+	it := benchFacts(3).Item("doc", "x")
+	for at, want := range map[event.Time]int64{0: 0, 1: 1, 1000: 1, 1001: 2, 9000: 3} {
+		var seq int64
+		if v := it.Current(BySource, at); v != nil {
+			seq = v.Seq
+		}
+		if seq != want {
+			t.Errorf("at %d it is %d, want %d", at, seq, want)
+		}
+	}
+	if it.Current(ByPublished, 5) != nil || it.Current(ByPublished, 6).Seq != 1 || it.Latest().Seq != 3 || it.Version(9) != nil || it.Kind() != "doc" || it.Key() != "x" {
+		t.Error("by published, the first is in force from 5 on")
+	}
+}

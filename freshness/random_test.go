@@ -103,9 +103,7 @@ func (h randomHistory) events() []event.Event {
 		if err != nil {
 			panic(fmt.Sprintf("the generator wrote what cannot be read: %v", err))
 		}
-		if e.Appended = r.Appended; e.HasRecorded {
-			e.Appended = max(e.Appended, e.Recorded)
-		}
+		e.Appended = r.Appended
 		events = append(events, e)
 	}
 	return events
@@ -113,13 +111,12 @@ func (h randomHistory) events() []event.Event {
 
 // difference says where the package and the naive judgement differ, or the package from itself in another order; "" if nowhere.
 func (h randomHistory) difference(orders int, reached map[string]int) string {
-	events := h.events()
-	j := newNaiveJudge(h.Contract, events)
+	j := newNaiveJudge(h.Contract, h.events())
 	want := j.lines()
 	for clause, n := range j.reached {
 		reached[clause] += n
 	}
-	got, err := randomBatch(h.Contract.resolve(), events)
+	got, err := randomBatch(h.Contract.resolve(), h.Records)
 	if err != nil {
 		return err.Error()
 	}
@@ -140,12 +137,12 @@ func (h randomHistory) difference(orders int, reached map[string]int) string {
 	}
 	r := rand.New(rand.NewPCG(h.Seed, 1))
 	for order := range orders + 1 {
-		other := slices.Clone(events)
+		other := slices.Clone(h.Records)
 		if order == 0 {
 			slices.Reverse(other)
 		} else {
-			for range r.IntN(len(events) + 1) {
-				other = append(other, events[r.IntN(len(events))])
+			for range r.IntN(len(h.Records) + 1) {
+				other = append(other, h.Records[r.IntN(len(h.Records))])
 			}
 			r.Shuffle(len(other), func(i, j int) { other[i], other[j] = other[j], other[i] })
 		}
@@ -162,8 +159,9 @@ func (h randomHistory) difference(orders int, reached map[string]int) string {
 	return ""
 }
 
-// randomBatch judges events as the package does. A panic is an error, so that a history that leads to one can be shrunk.
-func randomBatch(c *freshness.Contract, events []event.Event) (lines []string, err error) {
+// randomBatch judges records as the package does, read by the decoder of package event. A panic is an error, so that a history that leads
+// to one can be shrunk.
+func randomBatch(c *freshness.Contract, records []randomRecord) (lines []string, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("panic: %v", p)
@@ -171,12 +169,17 @@ func randomBatch(c *freshness.Contract, events []event.Event) (lines []string, e
 	}()
 	const limit = 1 << 20
 	b := freshness.NewBatch(c, freshness.Limits{Items: limit, LoadsPerItem: limit, Uses: limit, Steps: limit, Lines: limit})
-	for i := range events {
-		// Folding may keep nothing of the event and may not write to it: it gets one of its own.
-		e := events[i]
-		e.Refs = slices.Clone(e.Refs)
-		topic := [...]string{"workflow.other", "workflow.control", "workflow.context", "workflow.tool", "workflow.decision", "context.source"}
-		b.Add(&e, freshness.Position{Topic: topic[e.Type.Category()], Partition: 0, Offset: int64(i)})
+	topics := [...]string{"workflow.other", "workflow.control", "workflow.context", "workflow.tool", "workflow.decision", "context.source"}
+	d := event.NewDecoder(event.Config{MaxSkew: math.MaxInt64})
+	var e event.Event
+	var record []byte
+	for i, r := range records {
+		// The event and the record are used again for the next one: folding keeps nothing of either.
+		record = append(record[:0], r.Line...)
+		if reason := d.DecodeStructured(record, r.Appended, &e); reason != event.OK || e.BadRefs > 0 {
+			return nil, fmt.Errorf("decode %s: %v, %d bad REFs", r.Line, reason, e.BadRefs)
+		}
+		b.Add(&e, freshness.Position{Topic: topics[e.Type.Category()], Offset: int64(i)})
 	}
 	err = b.Golden(func(line []byte) error {
 		lines = append(lines, string(line))

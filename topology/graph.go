@@ -27,8 +27,7 @@ const (
 
 // Virtual inputs are not topics of the cluster: their messages are made in the process, for a partition it owns.
 const (
-	ClockInput  = "~clock"  // the partition's clock has moved
-	TimerInput  = "~timer"  // a key's deadline has come
+	ClockInput  = "~clock"  // the partition's clock has moved: what is due by it is done
 	SourceInput = "~source" // an item that the workflow holds or used has changed
 )
 
@@ -273,7 +272,7 @@ func (g *Graph) largestCopy() int32 {
 func (g *Graph) group() {
 	g.Sources = Group{Name: g.Name(SourcesGroup), Virtual: []string{ClockInput}, Inputs: []string{g.RekeyedSources},
 		Partitions: int32(g.Config.sourcePartitions())}
-	g.Workflows = Group{Name: g.Name(WorkflowsGroup), Virtual: []string{ClockInput, TimerInput, SourceInput},
+	g.Workflows = Group{Name: g.Name(WorkflowsGroup), Virtual: []string{ClockInput, SourceInput},
 		Inputs: []string{g.RekeyedWorkflows}, Outputs: []string{g.Verdicts}, Partitions: int32(g.Config.Partitions)}
 	for i := range g.Inputs {
 		t := &g.Inputs[i]

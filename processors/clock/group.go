@@ -169,7 +169,6 @@ func (g *Group) Revoked(p *gateway.Partition) {
 	for i := range g.inputs {
 		g.poller.Unregister(tail.TopicPartition{Topic: g.inputs[i].Topic, Partition: p.ID})
 	}
-	g.m.DropPartition(metrics.Partition(g.name, p.ID))
 }
 
 // Read returns through when a partition is applied (live: known) and complete (the beginning of time, if not known).

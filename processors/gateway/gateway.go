@@ -19,6 +19,7 @@ import (
 	"github.com/grafana/dskit/backoff"
 	"github.com/lovoo/goka"
 	"github.com/lovoo/goka/storage"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
@@ -159,9 +160,47 @@ func (p producer) EmitWithHeaders(topic, key string, value []byte, _ goka.Header
 func (producer) Close() error { return nil }
 
 func (g *Gateway) storage(_ string, partition int32) (storage.Storage, error) {
+	p := g.current.Load().parts[partition]
 	rows := g.db.NewPartition(g.spec.TableID, partition, g.spec.Schema(), g.cfg.CachedRows/max(1, len(g.current.Load().parts)))
-	g.current.Load().parts[partition].Rows = rows
-	return rows, nil
+	p.Rows = rows
+	return &restoring{Partition: rows, remaining: g.m.RestoreRemaining.WithLabelValues(metrics.Partition(g.spec.Name, partition)), end: &p.end}, nil
+}
+
+// restoring is a partition's storage as goka sees it: it says how much of the changelog is still to be read.
+type restoring struct {
+	*state.Partition
+	remaining prometheus.Gauge
+	end       *atomic.Int64 // offset after the last record to be read
+	read      int
+}
+
+// SetOffset is called after each record of a restore.
+func (r *restoring) SetOffset(offset int64) error {
+	if r.read++; r.read%1000 == 1 {
+		r.remaining.Set(float64(max(0, r.end.Load()-1-offset)))
+	}
+	return r.Partition.SetOffset(offset)
+}
+
+// MarkRecovered ends the restore.
+func (r *restoring) MarkRecovered() error {
+	r.remaining.Set(0)
+	return r.Partition.MarkRecovered()
+}
+
+// ends notes how far each partition of the table has to be restored.
+type ends struct {
+	goka.TopicManager
+	g *Gateway
+}
+
+// GetOffset is asked for the end of a changelog before it is read.
+func (e ends) GetOffset(topic string, partition int32, at int64) (int64, error) {
+	offset, err := e.TopicManager.GetOffset(topic, partition, at)
+	if s := e.g.current.Load(); err == nil && at == sarama.OffsetNewest && topic == e.g.spec.Table && s != nil && s.parts[partition] != nil {
+		s.parts[partition].end.Store(offset)
+	}
+	return offset, err
 }
 
 func (g *Gateway) topicManager(brokers []string) (goka.TopicManager, error) {
@@ -180,7 +219,7 @@ func (g *Gateway) topicManager(brokers []string) (goka.TopicManager, error) {
 	for _, t := range g.spec.Virtual {
 		virtual[t] = int32(len(parts))
 	}
-	return g.logs.Fencing(tail.Fence{May: g.dead, Grace: 2 * time.Second}).TopicManager(inner, virtual), nil
+	return ends{g.logs.Fencing(tail.Fence{May: g.dead, Grace: 2 * time.Second}).TopicManager(inner, virtual), g}, nil
 }
 
 // dead says whether a transactional id belongs to an instance of the group that has left it: what it has left open on a changelog must

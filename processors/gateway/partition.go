@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"sync"
+	"sync/atomic"
 
 	"github.com/IBM/sarama"
 	"github.com/freshet-io/freshet/state"
@@ -39,6 +40,7 @@ type Partition struct {
 
 	s     *session
 	queue *queue
+	end   atomic.Int64 // of the changelog, while it is being restored
 
 	mu     sync.Mutex // held from the start of a unit to its MarkOffset; the barrier takes all of them
 	inUnit bool       // written by the partition's goroutine, and by Cleanup once that has ended

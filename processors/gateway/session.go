@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/IBM/sarama"
+	"github.com/freshet-io/freshet/internal/metrics"
 	"github.com/go-kit/log/level"
 )
 
@@ -105,12 +106,14 @@ func (h *handler) Setup(sess sarama.ConsumerGroupSession) error {
 	g.current.Store(s)
 	g.m.Sessions.WithLabelValues(g.spec.Name).Inc()
 	begin := time.Now()
+	h.show(metrics.Restoring)
 	if err := h.inner.Setup(s); err != nil {
 		return fmt.Errorf("restore the partitions of %s: %w", g.spec.Name, err)
 	}
 	if err := sess.Context().Err(); err != nil {
 		return nil // the next session restores again
 	}
+	h.show(metrics.Recovering)
 	h.stop, h.stopped = make(chan struct{}), make(chan struct{})
 	if err := h.assign(sess.Context()); err != nil {
 		close(h.stopped)
@@ -120,6 +123,13 @@ func (h *handler) Setup(sess sarama.ConsumerGroupSession) error {
 	_ = level.Info(g.logger).Log("msg", "session", "generation", sess.GenerationID(), "partitions", len(s.parts), "restored_in", time.Since(begin).Round(time.Millisecond))
 	go h.commitLoop()
 	return nil
+}
+
+// show says what the partitions are doing.
+func (h *handler) show(doing metrics.PartitionState) {
+	for _, p := range h.s.order {
+		h.g.m.SetPartitionState(metrics.Partition(h.g.spec.Name, p.ID), doing)
+	}
 }
 
 func (h *handler) assign(ctx context.Context) error {
@@ -219,6 +229,9 @@ func (h *handler) Cleanup(sess sarama.ConsumerGroupSession) error {
 	}
 	for _, p := range h.assigned {
 		h.g.group.Revoke(p)
+	}
+	for _, p := range h.s.order {
+		h.g.m.DropPartition(metrics.Partition(h.g.spec.Name, p.ID))
 	}
 	return err
 }

@@ -188,7 +188,7 @@ func (b *benchIngest) judge(ctx context.Context, engine *app.App, events int64, 
 	return m, <-done
 }
 
-// await returns once all uses of the workload are judged.
+// await returns once all uses of the workload are judged and their verdicts committed.
 func (b *benchIngest) await(ctx context.Context, engine *app.App, done <-chan error, stdio *cli.Stdio) error {
 	t := time.NewTicker(readyGap)
 	defer t.Stop()
@@ -207,7 +207,8 @@ func (b *benchIngest) await(ctx context.Context, engine *app.App, done <-chan er
 		if err != nil {
 			return err
 		}
-		n := sums["freshet_decisions_total"]
+		// Verdicts are counted when they are judged; they are there once they are committed.
+		n := min(sums["freshet_decisions_total"], sums["freshet_commit_records_total/output"])
 		progress.Say(int64(n), n/want, b.now())
 		if n >= want {
 			return nil

@@ -2,7 +2,6 @@ package commands
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"net"
@@ -122,10 +121,4 @@ func readContract(path string) (*slo.File, error) {
 	}
 	file, err := slo.Parse(text, path, os.LookupEnv)
 	return file, cli.Usage(err)
-}
-
-// isDiffers says whether an error of topology is that a cluster differs, and how.
-func isDiffers(err error) (*topology.DiffersError, bool) {
-	var d *topology.DiffersError
-	return d, errors.As(err, &d)
 }

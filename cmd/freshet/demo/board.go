@@ -23,9 +23,21 @@ type Board struct {
 	causes   map[string]int
 }
 
-type counts struct{ fresh, stale, unknown, amended int }
+// counts are uses by their last verdict.
+type counts struct{ fresh, stale, unknown int }
 
 func (c *counts) all() int { return c.fresh + c.stale + c.unknown }
+
+// of returns the count of a verdict.
+func (c *counts) of(verdict string) *int {
+	switch verdict {
+	case "fresh":
+		return &c.fresh
+	case "stale":
+		return &c.stale
+	}
+	return &c.unknown
+}
 
 // row is a verdict as it is shown.
 type row struct {
@@ -44,13 +56,12 @@ type (
 	began struct{ at event.Time }
 	// status is how the engine stands.
 	status struct {
-		applied  int64         // events
-		rate     float64       // events a second
-		behind   time.Duration // of complete through, behind the wall clock
-		live     int           // partitions whose clocks are live
-		parts    int
-		left     time.Duration // of the demo
-		verdicts float64       // a second
+		applied int64         // events
+		rate    float64       // events a second
+		behind  time.Duration // of complete through, behind the wall clock
+		live    int           // partitions whose clocks are live
+		parts   int
+		left    time.Duration // of the demo
 	}
 	// judged is a revision of a verdict.
 	judged struct{ verdict.Revision }
@@ -79,6 +90,7 @@ func (b *Board) Take(m any) (row, bool) {
 }
 
 func (b *Board) judged(r verdict.Revision) (row, bool) {
+	was := b.seen.Was(r.Record)
 	if !b.seen.Add(r.Record, nil) {
 		return row{}, false
 	}
@@ -88,18 +100,10 @@ func (b *Board) judged(r verdict.Revision) (row, bool) {
 	if isLive {
 		c = &b.live
 	}
-	if r.Revision > 1 {
-		c.amended++
+	if was != "" {
+		*c.of(was)--
 	}
-	switch {
-	case r.Revision > 1: // counted when it was first judged
-	case r.Verdict == "fresh":
-		c.fresh++
-	case r.Verdict == "stale":
-		c.stale++
-	default:
-		c.unknown++
-	}
+	*c.of(r.Verdict)++
 	if !isLive {
 		return row{}, false
 	}
@@ -107,9 +111,7 @@ func (b *Board) judged(r verdict.Revision) (row, bool) {
 	b.recent = push(b.recent, out)
 	if r.Verdict == "stale" {
 		b.stale = push(b.stale, out)
-		if r.Revision == 1 {
-			b.causes[out.cause]++
-		}
+		b.causes[out.cause]++
 	}
 	return out, true
 }

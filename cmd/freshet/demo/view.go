@@ -58,6 +58,9 @@ func colour(verdict string) lipgloss.Style {
 	return s.Foreground(lipgloss.Yellow)
 }
 
+// roomForHints is the height below which the board shows verdicts instead of what to try.
+const roomForHints = 18
+
 // render draws the board. Lines are cut to the width; what does not fit the height is left out from the lists.
 func (b *Board) render(width, height int) string {
 	if width < 20 {
@@ -76,6 +79,9 @@ func (b *Board) render(width, height int) string {
 	foot := []string{"", bold.Render("Try it in another terminal") + dim.Render("  (q ends the demo)")}
 	for _, t := range b.try() {
 		foot = append(foot, "  "+t)
+	}
+	if height < roomForHints {
+		foot = nil
 	}
 	room := max(4, height-len(lines)-len(foot)-3)
 	stale := min(len(b.stale), max(2, room/2))

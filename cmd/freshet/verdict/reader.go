@@ -145,6 +145,14 @@ func (l *Last) Add(r *Record, data []byte) bool {
 	return true
 }
 
+// Was returns the verdict that a use has so far, "" if none has been seen.
+func (l *Last) Was(r *Record) string {
+	if was, ok := l.uses[useName{r.Workflow, r.DecisionID, r.Use}]; ok {
+		return was.Verdict
+	}
+	return ""
+}
+
 // Sorted returns the last revisions by workflow, decision id, use.
 func (l *Last) Sorted() []Revision {
 	all := make([]Revision, 0, len(l.uses))

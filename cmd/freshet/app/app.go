@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"path/filepath"
 	"time"
 
@@ -13,7 +12,6 @@ import (
 	"github.com/freshet-io/freshet/internal/metrics"
 	"github.com/freshet-io/freshet/processors/clock"
 	"github.com/freshet-io/freshet/processors/contracts"
-	"github.com/freshet-io/freshet/processors/gateway"
 	"github.com/freshet-io/freshet/processors/sources"
 	"github.com/freshet-io/freshet/processors/tail"
 	"github.com/freshet-io/freshet/slo"
@@ -56,10 +54,8 @@ type App struct {
 	contractPart clock.Part
 	topic        *contracts.Topic
 	view         *sources.View
-	clocks       map[string]*clock.Group // by group
-	groups       map[string]*gateway.Gateway
+	groups       groups
 
-	http     *http.Server
 	httpAddr string
 }
 
@@ -70,7 +66,7 @@ func New(cfg Config, logger log.Logger) (*App, error) {
 	}
 	a := &App{
 		cfg: cfg, logger: logger, reg: prometheus.NewRegistry(), now: time.Now, running: make(chan struct{}),
-		mono: clock.System(), clocks: map[string]*clock.Group{}, groups: map[string]*gateway.Gateway{},
+		mono: clock.System(),
 	}
 	a.reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	a.m = metrics.New(a.reg)
@@ -174,15 +170,13 @@ type Partition struct {
 // Partitions returns how the partitions of this instance stand.
 func (a *App) Partitions() []Partition {
 	var all []Partition
-	for name, g := range a.groups {
-		for _, id := range g.Partitions() {
-			p := Partition{Group: name, ID: id}
-			if c := a.clocks[name]; c != nil {
-				p.AppliedThrough, p.CompleteThrough, p.Live = c.Read(id)
-				var why clock.Reason
-				p.HeldBy, why, p.Behind = c.Why(id)
-				p.HeldWhy = why.String()
-			}
+	for _, g := range a.groups.all() {
+		for _, id := range g.gateway.Partitions() {
+			p := Partition{Group: g.name, ID: id}
+			p.AppliedThrough, p.CompleteThrough, p.Live = g.clock.Read(id)
+			var why clock.Reason
+			p.HeldBy, why, p.Behind = g.clock.Why(id)
+			p.HeldWhy = why.String()
 			all = append(all, p)
 		}
 	}
@@ -199,16 +193,13 @@ func (a *App) Ready() error {
 	default:
 		return fmt.Errorf("%w: modules are starting", errNotReady)
 	}
-	for name, g := range a.groups {
-		if !g.Running() {
-			return fmt.Errorf("%w: group %s waits for its partitions", errNotReady, name)
+	for _, g := range a.groups.all() {
+		if !g.gateway.Running() {
+			return fmt.Errorf("%w: group %s waits for its partitions", errNotReady, g.name)
 		}
 	}
 	now := a.mono.Now()
 	for _, p := range a.Partitions() {
-		if a.clocks[p.Group] == nil {
-			continue
-		}
 		if !p.Live {
 			return fmt.Errorf("%w: %s/%d is catching up, %d records behind (%s: %s)", errNotReady, p.Group, p.ID, p.Behind, p.HeldBy, p.HeldWhy)
 		}

@@ -10,7 +10,7 @@ import (
 )
 
 // describe returns every flag with its value, one a line, as -config.file would have it.
-func (c *Config) describe() (string, error) {
+func (c *Config) describe() string {
 	// Registering sets defaults, so it happens on a copy whose values are put back through the flags' own fields.
 	fs := flag.NewFlagSet("config", flag.ContinueOnError)
 	shown := *c
@@ -19,7 +19,7 @@ func (c *Config) describe() (string, error) {
 	shown = values
 	var b strings.Builder
 	fs.VisitAll(func(f *flag.Flag) { fmt.Fprintf(&b, "%s: %s\n", f.Name, quoted(f.Value.String())) })
-	return strings.TrimSuffix(b.String(), "\n"), nil
+	return strings.TrimSuffix(b.String(), "\n")
 }
 
 func quoted(s string) string {

@@ -186,8 +186,8 @@ func (a *App) newPoller() (services.Service, error) {
 
 // tick passes a round of the poller on to all groups.
 func (a *App) tick() {
-	for _, c := range a.clocks {
-		c.Tick()
+	for _, g := range a.groups.all() {
+		g.clock.Tick()
 	}
 }
 
@@ -259,9 +259,7 @@ func (a *App) clockFor(group topology.Group) *clock.Group {
 			inputs[i].Lateness = t.Lateness
 		}
 	}
-	c := clock.NewGroup(group.Name, inputs, []clock.Part{a.contractPart}, a.afar(group), a.poller, a.m)
-	a.clocks[group.Name] = c
-	return c
+	return clock.NewGroup(group.Name, inputs, []clock.Part{a.contractPart}, a.afar(group), a.poller, a.m)
 }
 
 // lateness is the greatest of a group's inputs: copies come from any of them.
@@ -283,35 +281,38 @@ func (a *App) spec(group topology.Group, table state.Table, schema func() state.
 	}
 }
 
-// runGroup is a group as a service.
-func (a *App) runGroup(name string, build func() (gateway.Spec, gateway.Group)) services.Service {
+// runGroup is a group as a service. Build gets its clock.
+func (a *App) runGroup(of topology.Group, build func(c *clock.Group) (gateway.Spec, gateway.Group)) services.Service {
+	g := group{name: of.Name}
 	return services.NewBasicService(func(context.Context) error {
-		spec, group := build()
-		a.groups[name] = gateway.New(a.cfg.Gateway, spec, a.brokers, a.db, a.logs, group, a.m, a.logger)
+		g.clock = a.clockFor(of)
+		spec, callbacks := build(g.clock)
+		g.gateway = gateway.New(a.cfg.Gateway, spec, a.brokers, a.db, a.logs, callbacks, a.m, a.logger)
+		a.groups.add(g)
 		return nil
 	}, func(ctx context.Context) error {
-		err := a.groups[name].Run(ctx)
-		_ = level.Debug(a.logger).Log("msg", "group stopped", "group", name, "err", err)
+		err := g.gateway.Run(ctx)
+		_ = level.Debug(a.logger).Log("msg", "group stopped", "group", of.Name, "err", err)
 		return err
 	}, nil)
 }
 
 func (a *App) newSources() (services.Service, error) {
 	g := a.graph.Sources
-	return a.runGroup(g.Name, func() (gateway.Spec, gateway.Group) {
+	return a.runGroup(g, func(c *clock.Group) (gateway.Spec, gateway.Group) {
 		plan := intake.NewPlan(a.graph, g, a.graph.RekeyedSources, g.Partitions, a.m)
-		group := sources.New(plan, a.events, a.contracts.VersionsLimit, a.clockFor(g), a.m, a.now, a.logger)
+		group := sources.New(plan, a.events, a.contracts.VersionsLimit, c, a.m, a.now, a.logger)
 		return a.spec(g, state.Sources, sources.Schema), group
 	}), nil
 }
 
 func (a *App) newWorkflows() (services.Service, error) {
 	g := a.graph.Workflows
-	return a.runGroup(g.Name, func() (gateway.Spec, gateway.Group) {
+	return a.runGroup(g, func(c *clock.Group) (gateway.Spec, gateway.Group) {
 		group := workflows.New(workflows.Deps{
 			Plan:   intake.NewPlan(a.graph, g, a.graph.RekeyedWorkflows, g.Partitions, a.m),
 			Events: a.events, Contracts: &a.contracts, View: a.view, SourceTable: a.graph.Sources.Table,
-			Partitioner: a.graph.Partitioner, Logs: a.logs, DB: a.db, Clock: a.clockFor(g), Limits: freshness.DefaultLimits(),
+			Partitioner: a.graph.Partitioner, Logs: a.logs, DB: a.db, Clock: c, Limits: freshness.DefaultLimits(),
 			Verdicts: a.graph.Verdicts, Metrics: a.m, Now: a.now, Logger: a.logger,
 		})
 		return a.spec(g, state.Workflows, workflows.Schema), group

@@ -21,13 +21,13 @@ func (a *App) newRekey() (services.Service, error) {
 	}
 	var all []services.Service
 	for _, group := range a.graph.Rekey {
-		all = append(all, a.runGroup(group.Name, func() (gateway.Spec, gateway.Group) {
+		all = append(all, a.runGroup(group, func(c *clock.Group) (gateway.Spec, gateway.Group) {
 			copies, partitions := a.graph.RekeyedWorkflows, a.graph.Workflows.Partitions
 			if t, _ := a.graph.Topic(group.Inputs[0]); t.Category == event.Source {
 				copies, partitions = a.graph.RekeyedSources, a.graph.Sources.Partitions
 			}
 			plan := intake.NewPlan(a.graph, group, copies, partitions, a.m)
-			return a.spec(group, 0, nil), rekey.New(plan, a.events, a.clockFor(group), a.m, a.now)
+			return a.spec(group, 0, nil), rekey.New(plan, a.events, c, a.m, a.now)
 		}))
 	}
 	manager, err := services.NewManager(all...)

@@ -18,7 +18,7 @@ func (b *burnRule) check(r *reader, has entries, s Severity) {
 	b.long, _ = has.read("long")
 	_, ok := has.read("short")
 	if ok && b.long.node != nil && b.Short >= b.Long {
-		r.at(has["short"].value, BurnWindows, "the short window (%s) has to be shorter than the long one (%s)", FormatDuration(b.Short), FormatDuration(b.Long))
+		r.at(has["short"].value, BurnWindows, "the short window (%s) has to be shorter than the long one (%s)", has["short"].node.Value, b.long.node.Value)
 	}
 }
 
@@ -64,7 +64,7 @@ func (s *SLO) resolveRules(r *reader, has entries) {
 		budget = errorBudget(decimalOf(objective.node.Value))
 		s.Budget, _ = budget.Float64()
 	}
-	_, windowed := has.read("window")
+	window, windowed := has.read("window")
 	if !s.alerting.written {
 		for _, u := range usual() {
 			if ok && canFire(decimalOf(strconv.FormatFloat(u.Burn, 'g', -1, 64)), budget) && u.Long <= s.Window {
@@ -79,7 +79,7 @@ func (s *SLO) resolveRules(r *reader, has entries) {
 				b.burn.node.Value, objective.node.Value, short(budget), short(new(big.Rat).Inv(budget)))
 		}
 		if windowed && b.long.node != nil && b.Long > s.Window {
-			r.at(b.long, BurnWindows, "the long window (%s) is longer than the window of the objective (%s)", FormatDuration(b.Long), FormatDuration(s.Window))
+			r.at(b.long, BurnWindows, "the long window (%s) is longer than the window of the objective (%s)", b.long.node.Value, window.node.Value)
 		}
 		s.Rules = append(s.Rules, b.BurnRule)
 	}

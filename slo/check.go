@@ -182,7 +182,7 @@ func checkTopic(r *reader, v value, has entries, t *topic) {
 			r.at(d, DeadLetterInput, "%s is an input: dead letters cannot go there", t.DeadLetter)
 		}
 		if k, ok := has.read("retention"); ok && t.Retention < r.file.retention.decisions {
-			r.at(k, ShortRetention, "%s is shorter than retention.decisions (%s): verdicts rest on the records of the topic that long", FormatDuration(t.Retention), FormatDuration(r.file.retention.decisions))
+			r.at(k, ShortRetention, "%s is shorter than retention.decisions (%s): verdicts rest on the records of the topic that long", k.node.Value, FormatDuration(r.file.retention.decisions))
 		}
 	})
 }

@@ -143,3 +143,46 @@ func distance(a, b string) int {
 	}
 	return last[len(b)]
 }
+
+// meaning is a rule with what it says, for the reference.
+type meaning struct {
+	rule Refusal
+	says string
+}
+
+// refusals are the rules of the file with what they say, in the order of the reference.
+func refusals() []meaning {
+	return []meaning{
+		{Empty, "The file has no content."},
+		{TooLarge, "The file has more than 1 MiB, or more than 262144 values once aliases are written out, or more than 999 errors (the rest are not shown)."},
+		{Syntax, "The file is not YAML. The line is the first one that cannot follow what stands before it."},
+		{ManyDocuments, "A second document begins (`---`)."},
+		{UnknownKey, "A mapping has a key that it cannot have; the nearest one that it can have is named."},
+		{DuplicateKey, "A mapping has the same key twice."},
+		{MissingKey, "A key that has to be written is not."},
+		{MergeKey, "A merge key (`<<`) is used. Anchors and aliases of whole values (`&name`, `*name`) are allowed."},
+		{WrongType, "A value is a text where a number is expected, a mapping where a list is, empty where a value is needed, and so on. Texts that look like something else (`yes` does not, `5` and `2026-01-03` do) need quotes."},
+		{UnknownVersion, "`version` is not 1."},
+		{BadName, "A name is empty, longer than 256 bytes, has a character that it cannot have, is `_other` or `_none`, or is no name that Kafka gives a topic."},
+		{BadDuration, "A duration is not written as Prometheus writes them, is negative, or is longer than 100y."},
+		{BadTime, "A time is not an RFC 3339 date and time with an offset."},
+		{BadURL, "A URL does not begin with `https://` or `http://`, or names no host."},
+		{BadPrincipal, "A Kafka principal is not of the form `Type:name`."},
+		{BadLabel, "A label of `alertmanager` has another character than letters, digits and `_`, or begins with a digit."},
+		{OutOfRange, "A number or duration is smaller or greater than what is allowed there: an objective lies between 0 and 1, a window is longer than 0s."},
+		{NotOneOf, "A value is none of the words that are allowed there."},
+		{NotDeclared, "An owner is not in `owners`, a kind not in `contexts`, a workflow type not in `workflows`, a topic of `lateness` not an input."},
+		{DuplicateName, "Two objectives or two detections have the same name, or a list has the same name twice."},
+		{BadVariable, "A secret field has `${` with another name than `FRESHET_…` (capitals, digits, `_`), or without `}`."},
+		{UnsetVariable, "A variable of a secret field is not set in the environment, or the field comes to nothing. Only checked where the secrets are needed: by `run`, not by `judge`."},
+		{PlainVariable, "`${FRESHET_…}` stands outside of a secret field."},
+		{HistoryLimit, "`history` is greater than `versions_limit`: a use cannot look back at versions that are not kept."},
+		{CannotFire, "A burn rate cannot be reached: even with every event bad it is 1 / (1 − objective)."},
+		{BurnWindows, "The short window of a burn-rate rule is not shorter than the long one, or the long one is longer than the objective's window."},
+		{TopicTwice, "A topic with the default name of one category is declared for another one, while no topic is named for the first."},
+		{OwnTopic, "An input, or a topic for dead letters other than `freshet.dead-letter…`, has a name that begins with `freshet.`."},
+		{DeadLetterInput, "Dead letters would go to an input."},
+		{ShortRetention, "A topic keeps its records for less than `retention.decisions`."},
+		{EmptyInterval, "A maintenance is over before it begins."},
+	}
+}

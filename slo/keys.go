@@ -13,7 +13,7 @@ func file() kind[File] {
 	return mapping([]field[File]{
 		key("version", formatVersion(), func(f *File) *int { return &f.Version },
 			"The version of this format: 1.").must().such("version: 1"),
-		key("owners", dict("NAME", names("/"), ownerEntry()), func(f *File) *map[string]*Owner { return &f.Owners },
+		key("owners", dict("NAME", names(""), ownerEntry()), func(f *File) *map[string]*Owner { return &f.Owners },
 			"Who is paged: one entry for each team. Whoever the file names anywhere as an owner has to stand here."),
 		key("contexts", dict("KIND", names("/*"), contextEntry()), func(f *File) *map[string]*Context { return &f.Contexts },
 			"What holds for each kind of context item. Every kind that a workflow names has to stand here."),

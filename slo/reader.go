@@ -95,11 +95,10 @@ func resolved(n *yaml.Node) *yaml.Node {
 
 // below writes the path of an entry: keys that are not plain words are quoted.
 func below(path, key string) string {
-	for _, c := range key {
-		if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '_' && c != '-' {
-			key = strconv.Quote(key)
-			break
-		}
+	if key == "" || strings.ContainsFunc(key, func(c rune) bool {
+		return (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '_' && c != '-'
+	}) {
+		key = strconv.Quote(key)
 	}
 	if path == "" {
 		return key

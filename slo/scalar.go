@@ -16,6 +16,9 @@ import (
 // maxName is the longest name, in bytes: names are labels of metrics and parts of keys.
 const maxName = 256
 
+// someText is what an error calls a text that is expected.
+const someText = "a text"
+
 func index(i int) string { return "[" + strconv.Itoa(i) + "]" }
 
 // scalar returns a scalar's text if its type is one of tags, and refuses it otherwise.
@@ -31,7 +34,7 @@ func (r *reader) scalar(v value, expected string, tags ...string) (string, bool)
 			r.entry(v, WrongType, "this is empty: give it a value (%s) or leave the key out", expected)
 			return "", false
 		}
-		if len(tags) == 1 && tags[0] == "!!str" {
+		if expected == someText {
 			r.at(v, WrongType, "this is %s: %s is expected; put it in quotes to mean a text", called(v.node), expected)
 			return "", false
 		}
@@ -54,7 +57,7 @@ func text() kind[string] {
 	return kind[string]{
 		is: "text",
 		read: func(r *reader, v value, into *string) (any, bool) {
-			s, ok := r.scalar(v, "a text", "!!str")
+			s, ok := r.scalar(v, someText, "!!str")
 			if !ok || !r.plain(v, s) {
 				return nil, false
 			}
@@ -83,7 +86,7 @@ func nameRule(name, without string) string {
 	case !utf8.ValidString(name) || strings.ContainsFunc(name, unicode.IsControl):
 		return strconv.Quote(name) + " has a control character in it"
 	case strings.ContainsAny(name, without):
-		return strconv.Quote(name) + " has one of " + without + " in it"
+		return strconv.Quote(name) + " cannot have " + oneOf(strings.Split(without, "")) + " in it"
 	}
 	return ""
 }
@@ -331,7 +334,7 @@ func secret() kind[Secret] {
 	return kind[Secret]{
 		is: "secret text",
 		read: func(r *reader, v value, into *Secret) (any, bool) {
-			s, ok := r.scalar(v, "a text", "!!str")
+			s, ok := r.scalar(v, someText, "!!str")
 			if !ok {
 				return nil, false
 			}

@@ -137,3 +137,23 @@ func TestCompareJoined(t *testing.T) {
 		}
 	}
 }
+
+// TestSuperseded says when a used version was superseded from that very instant on, while it is not yet behind.
+func TestSuperseded(t *testing.T) {
+	f := benchFacts(2)
+	w, lim := NewWorkflow("wf"), DefaultLimits()
+	for _, e := range benchWorkflow(10, 1) {
+		w.Fold(e, Position{Topic: "workflow.context"}, &lim)
+	}
+	var v Verdict
+	for at, want := range map[event.Time]bool{999: false, 1000: true, 1001: true} {
+		w.JudgeAt(at, "", f, adversarialContract(false), &v)
+		iv := &v.Items[0]
+		if iv.Kind != "doc" || iv.Superseded != want || want && iv.SupersededAt != 1000 || (iv.Staleness > 0) != (at > 1000) {
+			t.Errorf("at %d: %+v", at, iv)
+		}
+		if iv.Version != "v1" || iv.Current.Seq != 1+int64(max(0, at-1000)) || !iv.HasLoad || iv.LoadedAt != 18 || w.TopicOf(iv.LoadAt).Topic != "workflow.context" {
+			t.Errorf("at %d the evidence is %+v", at, iv)
+		}
+	}
+}

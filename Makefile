@@ -7,7 +7,7 @@ BIN     := bin/freshet
 RACE := ./processors/... ./state/... ./embedded/... ./internal/metrics/... ./cmd/freshet/...
 
 # Each fuzz target as package:name; go runs one at a time.
-FUZZ      := ./event:FuzzDecode ./event:FuzzParseTime ./cmd/freshet/retime:FuzzThereAndBack
+FUZZ      := ./event:FuzzDecode ./event:FuzzParseTime ./slo:FuzzParse ./state:FuzzDecode ./cmd/freshet/retime:FuzzThereAndBack
 FUZZ_TIME ?= 20s
 
 .DEFAULT_GOAL := help
@@ -57,6 +57,7 @@ lint: ## Check the house rules: imports, banned calls, documents in step.
 .PHONY: generated
 generated: ## Check that generated documents are what the code says.
 	$(GO) test -count=1 ./internal/metrics -run 'Reference'
+	$(GO) test -count=1 ./cmd/freshet/commands -run 'Reference'
 	$(GO) test -count=1 ./topology -run 'TestDocs'
 
 .PHONY: race
@@ -66,11 +67,12 @@ race: ## Run the concurrent packages under the race detector (needs a C compiler
 .PHONY: generate
 generate: ## Write generated documents anew.
 	$(GO) test -count=1 ./internal/metrics -run 'Reference' -rewrite
+	$(GO) test -count=1 ./cmd/freshet/commands -run 'Reference' -rewrite
 	$(GO) test -count=1 ./topology -run 'TestDocs' -update
 
 .PHONY: bench
 bench: ## Run the benchmarks of the hot paths.
-	$(GO) test -run '^$$' -bench . -benchmem ./event ./freshness ./state
+	$(GO) test -run '^$$' -bench . -benchmem ./event ./freshness ./state ./topology
 
 .PHONY: fuzz
 fuzz: ## Fuzz everything that parses, for FUZZ_TIME each.

@@ -12,13 +12,11 @@ import (
 
 // Forward sends a copy of a record to the partition that its subject belongs to, or the record to the dead letters.
 func (k *Intake) Forward(in *gateway.In, e *event.Event) {
-	t := &k.plan.inputs[in.Topic]
-	if _, ok := k.decode(in, e); !ok {
+	at, ok := k.decode(in, e)
+	if !ok {
 		return
 	}
-	t.events[rerouted].Inc()
-	to := k.plan.partitioner.PartitionString(e.Subject, k.plan.partitions)
-	k.p.Emit(Copy(k.plan.copies, to, e.Subject, in.Msg, k.headers))
+	k.reroute(in, e, k.plan.partitioner.PartitionString(e.Subject, k.plan.partitions), at)
 }
 
 // Clock is the clock of a partition that copies come from.

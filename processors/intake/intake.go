@@ -22,6 +22,7 @@ const (
 	OriginPartition = "freshet-origin-partition"
 	OriginOffset    = "freshet-origin-offset"
 	OriginTime      = "freshet-origin-time" // its Kafka timestamp, in ms
+	OriginKey       = "freshet-origin-key"  // its key, if that is not the subject; without a value for a record without a key
 )
 
 // Plan says what a group's inputs carry and where copies and dead letters go. It is read-only.
@@ -30,9 +31,15 @@ type Plan struct {
 	byName      map[string]*topology.Topic
 	partitioner topology.Partitioner
 	partitions  int32
-	copies      string           // topic for copies of records that lie elsewhere
-	letters     map[string]int32 // dead-letter topics: their partitions
-	fallback    string           // of them, the one for what has no origin
+	copies      string                 // topic for copies of records that lie elsewhere
+	largestCopy int                    // in bytes
+	letters     map[string]letterTopic // dead-letter topics
+	fallback    string                 // of them, the one for what has no origin
+}
+
+type letterTopic struct {
+	partitions int32
+	largest    int // record in bytes
 }
 
 type input struct {
@@ -40,6 +47,7 @@ type input struct {
 	category   event.Category
 	deadLetter string
 	copies     bool // a topic of copies
+	anyKey     bool // its records are not keyed by their subject
 	events     [5]prometheus.Counter
 }
 
@@ -53,22 +61,41 @@ const (
 
 // NewPlan returns the plan of a group whose keys are spread over partitions by the graph's partitioner.
 func NewPlan(g *topology.Graph, group topology.Group, copies string, partitions int32, m *metrics.Metrics) *Plan {
-	p := &Plan{byName: map[string]*topology.Topic{}, partitioner: g.Partitioner, partitions: partitions, copies: copies, letters: map[string]int32{}, fallback: g.DeadLetters}
+	p := &Plan{byName: map[string]*topology.Topic{}, partitioner: g.Partitioner, partitions: partitions, copies: copies, letters: map[string]letterTopic{}, fallback: g.DeadLetters}
 	for i := range g.Inputs {
 		p.byName[g.Inputs[i].Name] = &g.Inputs[i]
 	}
 	for i := range g.Outputs {
-		p.letters[g.Outputs[i].Name] = g.Outputs[i].Partitions
+		p.letters[g.Outputs[i].Name] = letterTopic{g.Outputs[i].Partitions, largestRecord(&g.Outputs[i])}
+	}
+	if t, ok := g.Topic(copies); ok {
+		p.largestCopy = largestRecord(t)
 	}
 	for _, name := range group.Inputs {
 		t, _ := g.Topic(name)
-		in := input{name: name, category: t.Category, deadLetter: t.DeadLetter, copies: t.Role == topology.Rekeyed}
+		in := input{name: name, category: t.Category, deadLetter: t.DeadLetter, copies: t.Role == topology.Rekeyed, anyKey: t.Rekey}
 		for i, result := range []string{metrics.Applied, metrics.Duplicate, metrics.Rerouted, metrics.DeadLetter, metrics.Late} {
 			in.events[i] = m.Events.WithLabelValues(name, result)
 		}
 		p.inputs = append(p.inputs, in)
 	}
 	return p
+}
+
+// largestRecord is what may be written to a topic as one record: the topic takes it, and so does a batch of the producer.
+func largestRecord(t *topology.Topic) int {
+	const batch = 256 // what a batch has besides its only record, and that besides its key, value and headers
+	return min(int(t.MaxMessageBytes), topology.RowBytes-4096) - batch
+}
+
+// size returns the bytes of a record.
+func size(r *kgo.Record) int {
+	const lengths = 10 // of a header's key and value, at most
+	n := len(r.Key) + len(r.Value)
+	for i := range r.Headers {
+		n += len(r.Headers[i].Key) + len(r.Headers[i].Value) + lengths
+	}
+	return n
 }
 
 // Intake takes the records of one partition.
@@ -78,6 +105,7 @@ type Intake struct {
 	decoder *event.Decoder
 	m       *metrics.Metrics
 	record  event.Record
+	key     []byte // of the original
 	headers []event.Header
 	letters string // where the record's dead letter goes
 	hear    func(of string, c Clock)
@@ -108,8 +136,8 @@ func (k *Intake) Take(in *gateway.In, e *event.Event) (at freshness.Position, ok
 	if at, ok = k.decode(in, e); !ok {
 		return at, false
 	}
-	if !t.copies && k.elsewhere(e, in.Msg) {
-		t.events[rerouted].Inc()
+	if to := k.plan.partitioner.PartitionString(e.Subject, k.plan.partitions); !t.copies && to != in.Msg.Partition {
+		k.reroute(in, e, to, at)
 		return at, false
 	}
 	if e.BadRefs > 0 { // of a copy that is sent on, they are found where it arrives
@@ -128,7 +156,10 @@ func (k *Intake) decode(in *gateway.In, e *event.Event) (at freshness.Position, 
 	for _, h := range m.Headers {
 		k.headers = append(k.headers, event.Header{Key: h.Key, Value: h.Value})
 	}
-	k.letters = t.deadLetter
+	k.letters, k.key = t.deadLetter, m.Key
+	if t.anyKey && k.hasSubject() {
+		k.record.Key = nil
+	}
 	if t.copies {
 		if o, found := k.originOf(); found {
 			at = freshness.Position{Topic: o.topic.Name, Partition: o.partition, Offset: o.offset}
@@ -150,50 +181,66 @@ func (k *Intake) decode(in *gateway.In, e *event.Event) (at freshness.Position, 
 	return at, true
 }
 
-// originOf takes the origin out of the headers of a copy.
-func (k *Intake) originOf() (origin, bool) {
-	var o origin
-	found := 0
-	own := k.headers[:0]
-	for _, h := range k.headers {
-		name, isOrigin := strings.CutPrefix(string(h.Key), "freshet-origin-")
-		if !isOrigin {
-			own = append(own, h)
-			continue
+// hasSubject says whether a record says itself what it is about; only if it does not, its key does.
+func (k *Intake) hasSubject() bool {
+	for i := range k.headers {
+		h := &k.headers[i]
+		if string(h.Key) == "ce_subject" && len(h.Value) > 0 {
+			return true
 		}
-		n, err := strconv.ParseInt(string(h.Value), 10, 64)
-		switch {
-		case name == "topic":
-			o.topic = k.plan.byName[string(h.Value)]
-			if o.topic != nil {
-				found++
-			}
-			continue
-		case err != nil:
-			continue
-		case name == "partition":
-			o.partition = int32(n)
-		case name == "offset":
-			o.offset = n
-		case name == "time":
-			o.time = event.Time(n)
-		default:
-			continue
+		if strings.EqualFold(string(h.Key), "content-type") && strings.HasPrefix(strings.ToLower(string(h.Value)), "application/cloudevents") {
+			return true
 		}
-		found++
 	}
-	k.headers = own
-	return o, found == 4
+	return false
 }
 
-// elsewhere sends a copy of a record that lies in another partition than its subject says to the one it says.
-func (k *Intake) elsewhere(e *event.Event, m *sarama.ConsumerMessage) bool {
-	to := k.plan.partitioner.PartitionString(e.Subject, k.plan.partitions)
-	if to == m.Partition {
-		return false
+// originOf takes the origin out of the headers of a copy: the last ones, in the order in which Copy writes them. Whatever headers of the
+// same names the original has are its own.
+func (k *Intake) originOf() (origin, bool) {
+	var o origin
+	own := k.headers
+	last := func(name string) (string, bool) {
+		n := len(own) - 1
+		if n < 0 || string(own[n].Key) != name {
+			return "", false
+		}
+		v := string(own[n].Value)
+		own = own[:n]
+		return v, true
 	}
-	k.p.Emit(Copy(k.plan.copies, to, e.Subject, m, k.headers))
-	return true
+	number := func(name string) (int64, bool) {
+		v, _ := last(name)
+		n, err := strconv.ParseInt(v, 10, 64)
+		return n, err == nil
+	}
+	key := k.record.Key
+	if n := len(own) - 1; n >= 0 && string(own[n].Key) == OriginKey {
+		key, own = own[n].Value, own[:n]
+	}
+	ms, hasTime := number(OriginTime)
+	offset, hasOffset := number(OriginOffset)
+	partition, hasPartition := number(OriginPartition)
+	topic, _ := last(OriginTopic)
+	if o.topic = k.plan.byName[topic]; o.topic == nil || !hasTime || !hasOffset || !hasPartition {
+		return o, false
+	}
+	o.partition, o.offset, o.time = int32(partition), offset, event.Time(ms)
+	k.headers, k.key = own, key
+	return o, true
+}
+
+// reroute sends a copy of a record to the partition that its subject says. One that is too large to be copied goes to the dead letters.
+func (k *Intake) reroute(in *gateway.In, e *event.Event, to int32, at freshness.Position) {
+	t := &k.plan.inputs[in.Topic]
+	r := Copy(k.plan.copies, to, e.Subject, in.Msg, k.headers)
+	if size(r) > k.plan.largestCopy {
+		k.letter(event.TooLarge, at)
+		t.events[deadLetter].Inc()
+		return
+	}
+	k.p.Emit(r)
+	t.events[rerouted].Inc()
 }
 
 // Copy returns a copy of a record for the topic of copies, with its origin.
@@ -207,31 +254,31 @@ func Copy(topic string, partition int32, subject string, m *sarama.ConsumerMessa
 		kgo.RecordHeader{Key: OriginPartition, Value: strconv.AppendInt(nil, int64(m.Partition), 10)},
 		kgo.RecordHeader{Key: OriginOffset, Value: strconv.AppendInt(nil, m.Offset, 10)},
 		kgo.RecordHeader{Key: OriginTime, Value: strconv.AppendInt(nil, m.Timestamp.UnixMilli(), 10)})
+	if string(m.Key) != subject {
+		r.Headers = append(r.Headers, kgo.RecordHeader{Key: OriginKey, Value: m.Key})
+	}
 	return r
 }
 
-// maxLetter is the largest value that goes to the dead letters whole: more than any input's largest record by default.
-const maxLetter = 1<<20 + 48<<10
-
-// letter sends the record that is being taken to the dead letters, byte for byte.
+// letter sends the record that is being taken to the dead letters, byte for byte. One that is larger than their topic takes leaves a stub.
 func (k *Intake) letter(reason event.Reason, at freshness.Position) {
-	topic := k.letters
+	topic := k.plan.letters[k.letters]
 	k.m.DeadLetters.WithLabelValues(at.Topic, reason.String()).Inc()
-	n := max(1, k.plan.letters[topic])
-	r := &kgo.Record{Topic: topic, Partition: k.p.ID % n, Key: k.record.Key, Value: k.record.Value}
+	r := &kgo.Record{Topic: k.letters, Partition: k.p.ID % max(1, topic.partitions), Key: k.key, Value: k.record.Value}
 	for _, h := range k.headers {
 		r.Headers = append(r.Headers, kgo.RecordHeader{Key: string(h.Key), Value: h.Value})
 	}
-	if size := len(r.Key) + len(r.Value); size > maxLetter {
-		sum := sha256.Sum256(r.Value)
-		r.Key, r.Value, r.Headers = nil, nil, []kgo.RecordHeader{
-			{Key: "freshet-sha256", Value: []byte(hex.EncodeToString(sum[:]))},
-			{Key: "freshet-size", Value: strconv.AppendInt(nil, int64(len(k.record.Value)), 10)},
-		}
-	}
+	own := len(r.Headers)
 	letter := event.DeadLetter{Reason: reason, Topic: at.Topic, Partition: at.Partition, Offset: at.Offset}
 	for _, h := range letter.Headers() {
 		r.Headers = append(r.Headers, kgo.RecordHeader{Key: string(h.Key), Value: h.Value})
+	}
+	if size(r) > topic.largest {
+		sum := sha256.Sum256(r.Value)
+		r.Key, r.Value = nil, nil
+		r.Headers = append(r.Headers[own:],
+			kgo.RecordHeader{Key: "freshet-sha256", Value: []byte(hex.EncodeToString(sum[:]))},
+			kgo.RecordHeader{Key: "freshet-size", Value: strconv.AppendInt(nil, int64(len(k.record.Value)), 10)})
 	}
 	k.p.Emit(r)
 }

@@ -80,7 +80,7 @@ func New(t *testing.T, o Options) *Engine {
 		}
 		e.expect += int(n)
 	}
-	e.createTopics()
+	e.ApplyTopics(t.Context())
 	return e
 }
 
@@ -100,11 +100,12 @@ func (e *Engine) startBroker() string {
 	return b.Addr()
 }
 
-func (e *Engine) createTopics() {
+// ApplyTopics makes the topics what the graph says, as freshet topics apply does.
+func (e *Engine) ApplyTopics(ctx context.Context) {
 	e.t.Helper()
-	changes, err := topology.Plan(e.t.Context(), e.Admin(), e.graph, ".")
+	changes, err := topology.Plan(ctx, e.Admin(), e.graph, ".")
 	if err == nil {
-		err = topology.Apply(e.t.Context(), e.Admin(), changes)
+		err = topology.Apply(ctx, e.Admin(), changes)
 	}
 	if err != nil {
 		e.t.Fatal(err)

@@ -28,7 +28,7 @@ func file() kind[File] {
 			"How long what is known is kept.").empty(),
 		key("lateness", dict("TOPIC", latenessTopic, span(0)), func(f *File) *map[string]freshness.Duration { return &f.lateness },
 			"How long after its event time a record of the topic can be readable in Kafka at the latest. `default` is every topic that is not named.").
-			otherwise("5s").such("lateness: {default: 5s, context.source: 10s}"),
+			otherwise("`{default: 5s}`").such("lateness: {default: 5s, context.source: 10s}"),
 		key("max_skew", span(0), func(f *File) *freshness.Duration { return &f.maxSkew },
 			"How far an event's time may be after its record's Kafka timestamp before it goes to the dead letters (`future_dated`).").or("5m"),
 		key("slos", listOf(sloEntry()), func(f *File) *[]SLO { return &f.SLOs },

@@ -57,7 +57,7 @@ func (f field[T]) must() field[T] {
 
 // or gives the value that holds where the key is not written, as it would be written.
 func (f field[T]) or(text string) field[T] {
-	f.fallback, f.preset, f.filled = text, text, true
+	f.fallback, f.preset, f.filled = "`"+text+"`", text, true
 	return f
 }
 
@@ -277,7 +277,7 @@ func mappingSchema[T any](fields []field[T]) object {
 		s := maps.Clone(f.schema())
 		s["description"] = f.doc
 		if f.preset != "" {
-			s["description"] = f.doc + " Default: " + f.fallback + "."
+			s["description"] = f.doc + " Default: " + f.preset + "."
 		}
 		properties[f.name] = s
 		if f.required {

@@ -207,7 +207,7 @@ func (f *folding) step() {
 func (f *folding) putStep(s Step) {
 	w := f.w
 	if w.Steps == nil {
-		w.Steps = make([]Step, 0, 6)
+		w.Steps = make([]Step, 0, 8)
 	}
 	steps, i, added := add(w.Steps, s, compareSteps)
 	w.Steps = steps
@@ -227,7 +227,12 @@ func (f *folding) loads() {
 	if len(refs) == 0 {
 		return
 	}
-	slab := make([]Load, 0, len(refs))
+	// One piece of memory serves all lists that begin here. Short ones are likely to be loaded once more.
+	room := 1
+	if len(refs) <= 8 {
+		room = 2
+	}
+	var slab []Load
 	if f.w.Items == nil {
 		f.w.Items = make([]Holding, 0, max(4, len(refs)))
 	}
@@ -241,8 +246,11 @@ func (f *folding) loads() {
 			continue
 		}
 		if h.Loads == nil {
-			slab = append(slab, l)
-			h.Loads = slab[len(slab)-1 : len(slab) : len(slab)]
+			if slab == nil {
+				slab = make([]Load, room*(len(refs)-i))
+			}
+			slab[0] = l
+			h.Loads, slab = slab[:1:room], slab[room:]
 			f.loaded(h, l.Time)
 		} else {
 			f.putLoad(h, l)

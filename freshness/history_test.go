@@ -166,7 +166,7 @@ func TestCrowdedHistoriesTouchWhatChanges(t *testing.T) {
 			changes += watch.changes
 		})
 	}
-	if changes < 5000 {
+	if !testing.Short() && changes < 5000 {
 		t.Fatalf("only %d changes: the test proves little", changes)
 	}
 }
@@ -245,7 +245,7 @@ func TestLimitsNeverSayFresh(t *testing.T) {
 			}
 		}
 	}
-	if truncated < 500 || kept < 500 {
+	if !testing.Short() && (truncated < 500 || kept < 500) {
 		t.Fatalf("%d uses truncated, %d kept: the test proves little", truncated, kept)
 	}
 }
@@ -290,7 +290,7 @@ func TestDeadlines(t *testing.T) {
 			}
 		}
 	}
-	if turns < 300 || none < 100 {
+	if !testing.Short() && (turns < 300 || none < 100) {
 		t.Fatalf("%d turns, %d without: the test proves little", turns, none)
 	}
 }

@@ -93,7 +93,7 @@ func (e *Engine) startBroker() string {
 	if err != nil {
 		e.t.Fatal(err)
 	}
-	if err := services.StartAndAwaitRunning(e.t.Context(), b); err != nil {
+	if err := services.StartAndAwaitRunning(context.WithoutCancel(e.t.Context()), b); err != nil {
 		e.t.Fatal(err)
 	}
 	e.t.Cleanup(func() { _ = services.StopAndAwaitTerminated(context.Background(), b) })
@@ -153,18 +153,19 @@ func (e *Engine) TryStart(ctx context.Context) error {
 	if err != nil {
 		e.t.Fatal(err)
 	}
-	ctx, e.end = context.WithCancel(ctx)
-	e.App, e.done = a, make(chan error, 1)
-	go func() { e.done <- a.Run(ctx) }()
+	// The engine ends by Stop alone, while its broker is still there: a test's context ends before the clean-up begins.
+	run, end := context.WithCancel(context.WithoutCancel(ctx))
+	e.App, e.done, e.end = a, make(chan error, 1), end
+	go func() { e.done <- a.Run(run) }()
 	select {
 	case <-a.Running():
 	case err := <-e.done:
-		e.end()
+		end()
 		e.end = nil
-		if err == nil {
-			err = ctx.Err()
-		}
 		return err
+	case <-ctx.Done():
+		e.Stop()
+		return ctx.Err()
 	}
 	e.t.Cleanup(e.Stop)
 	return nil

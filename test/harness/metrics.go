@@ -1,18 +1,26 @@
 package harness
 
+import (
+	"slices"
+
+	"github.com/freshet-io/freshet/internal/metrics"
+)
+
 // Counted returns the sum of the engine's counters of a name whose labels have the values that are given.
 func (e *Engine) Counted(name string, labels map[string]string) float64 {
 	e.t.Helper()
+	if !slices.ContainsFunc(metrics.Reference(), func(s metrics.Series) bool { return s.Name == name }) {
+		e.t.Fatalf("there is no series %s", name)
+	}
 	families, err := e.App.Registry().Gather()
 	if err != nil {
 		e.t.Fatal(err)
 	}
-	sum, found := 0.0, false
+	sum := 0.0
 	for _, f := range families {
 		if f.GetName() != name {
 			continue
 		}
-		found = true
 		for _, m := range f.GetMetric() {
 			fits := 0
 			for _, l := range m.GetLabel() {
@@ -24,9 +32,6 @@ func (e *Engine) Counted(name string, labels map[string]string) float64 {
 				sum += m.GetCounter().GetValue()
 			}
 		}
-	}
-	if !found {
-		e.t.Fatalf("there is no series %s", name)
 	}
 	return sum
 }

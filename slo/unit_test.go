@@ -1,6 +1,7 @@
 package slo
 
 import (
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"math"
@@ -81,6 +82,14 @@ func TestHash(t *testing.T) {
 		if hash(other) == hash(plain) {
 			t.Errorf("the same hash for\n%s", other)
 		}
+	}
+	// The canonical form as the documentation describes it, written by hand.
+	const canonical = `{"maintenance":[{"from":1000,"owner":"R&D <ops>","reason":"\"1\"","to":2000}],"max_skew":0,"owners":{"R&D <ops>":{}},"version":1,` +
+		`"workflows":{"w":{"bounds":{"*":{"max_age":null,"max_versions_behind":3}},"owner":"R&D <ops>"}}}`
+	sum := sha256.Sum256([]byte(canonical))
+	if got, want := hash("version: 1\nowners: {R&D <ops>: }\nmax_skew: 0s\nworkflows: {w: {owner: R&D <ops>, bounds: {'*': {max_age: , max_versions_behind: 3}}}}\n"+
+		"maintenance: [{owner: R&D <ops>, from: 1970-01-01T00:00:01Z, to: 1970-01-01T01:00:02+01:00, reason: '\"1\"'}]\n"), fmt.Sprintf("sha256:%x", sum); got != want {
+		t.Errorf("%s is not the hash of the canonical form, %s", got, want)
 	}
 	other, err := Parse([]byte(plain), "contracts.yaml", func(string) (string, bool) { return "another", true })
 	if err != nil || other.Hash() != hash(plain) {

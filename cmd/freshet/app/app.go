@@ -146,7 +146,11 @@ func (a *App) Registry() *prometheus.Registry { return a.reg }
 
 // events is the decoder's configuration.
 func (a *App) events() event.Config {
-	return event.Config{MaxSkew: time.Duration(a.file.MaxSkew()) * time.Millisecond, MaxValueBytes: a.cfg.Topics.MaxMessageBytes}
+	skew := time.Duration(a.file.MaxSkew()) * time.Millisecond
+	if skew == 0 {
+		skew = -1 // in the contract 0 means none, to the decoder the default
+	}
+	return event.Config{MaxSkew: skew, MaxValueBytes: a.cfg.Topics.MaxMessageBytes}
 }
 
 func (a *App) dir(name string) string {

@@ -58,8 +58,8 @@ lint: ## Check the house rules: imports, banned calls, documents in step.
 generated: ## Check that generated documents are what the code says.
 	$(GO) test -count=1 ./internal/metrics -run 'Reference'
 	$(GO) test -count=1 ./cmd/freshet/commands -run 'Reference'
-	$(GO) test -count=1 ./topology -run 'TestDocs'
 	$(GO) test -count=1 ./slo -run 'Current'
+	$(GO) test -count=1 ./topology -run 'TestDocs'
 
 .PHONY: race
 race: ## Run the concurrent packages under the race detector (needs a C compiler).
@@ -69,8 +69,8 @@ race: ## Run the concurrent packages under the race detector (needs a C compiler
 generate: ## Write generated documents anew.
 	$(GO) test -count=1 ./internal/metrics -run 'Reference' -rewrite
 	$(GO) test -count=1 ./cmd/freshet/commands -run 'Reference' -rewrite
-	$(GO) test -count=1 ./topology -run 'TestDocs' -update
 	$(GO) test -count=1 ./slo -run 'Current' -rewrite
+	$(GO) test -count=1 ./topology -run 'TestDocs' -update
 
 .PHONY: bench
 bench: ## Run the benchmarks of the hot paths.

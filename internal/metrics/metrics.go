@@ -54,8 +54,6 @@ type Metrics struct {
 	partitionState   *prometheus.GaugeVec
 
 	contractInfo *prometheus.GaugeVec
-	// ContractRefused is 1 while the contract file on disk is refused and an older contract is in force.
-	ContractRefused prometheus.Gauge
 
 	// Gateway: what the transactions of a group do.
 	CommitDuration *prometheus.HistogramVec // by group, seconds
@@ -127,7 +125,6 @@ func (b *builder) engine() {
 	m.partitionState = b.gauge("partition_state", "1 for the state a partition is in, 0 for the others.", "partition", "state")
 	m.RestoreRemaining = b.gauge("restore_remaining_records", "Changelog records a restore has still to read.", "partition")
 	m.contractInfo = b.gauge("contract_info", "1 for the hash of the contract in force.", "hash")
-	m.ContractRefused = b.gauge("contract_refused", "1 while the contract file is refused and an older contract stays in force.").WithLabelValues()
 	m.LimitReached = b.counter("limit_reached_total", "How often a list would have grown beyond its limit.", "limit")
 }
 

@@ -7,7 +7,7 @@ BIN     := bin/freshet
 RACE := ./processors/... ./state/... ./embedded/... ./internal/metrics/... ./cmd/freshet/...
 
 # Each fuzz target as package:name; go runs one at a time.
-FUZZ      := ./event:FuzzDecode ./event:FuzzParseTime ./slo:FuzzParse ./state:FuzzDecode ./cmd/freshet/retime:FuzzThereAndBack
+FUZZ      := ./checkid:FuzzDecode ./event:FuzzDecode ./event:FuzzParseTime ./slo:FuzzParse ./state:FuzzDecode ./cmd/freshet/retime:FuzzThereAndBack
 FUZZ_TIME ?= 20s
 
 .DEFAULT_GOAL := help

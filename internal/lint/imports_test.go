@@ -17,23 +17,24 @@ func sees() map[string][]string {
 		"event":            nil,
 		"freshness":        {"event"},
 		"slo":              {"event", "freshness"},
+		"checkid":          {"event", "freshness"},
 		"state":            {"event", "freshness", "slo"},
 		"topology":         {"event", "freshness", "slo", "state"},
 		"embedded":         nil,
 		"recorded":         nil,
 		"internal/metrics": nil,
 		"internal/lint":    nil,
-		"processors":       {"event", "freshness", "slo", "state", "topology", "internal/metrics"},
-		"query":            {"event", "freshness", "slo", "state", "internal/metrics"},
+		"processors":       {"checkid", "event", "freshness", "slo", "state", "topology", "internal/metrics"},
+		"query":            {"checkid", "event", "freshness", "slo", "state", "internal/metrics"},
 		"bench":            {"event", "freshness", "slo", "topology"},
-		"cmd":              {"event", "freshness", "slo", "state", "topology", "embedded", "recorded", "internal/metrics", "processors", "query", "bench"},
-		"test":             {"event", "freshness", "slo", "state", "topology", "embedded", "recorded", "internal/metrics", "processors", "query", "bench", "cmd"},
+		"cmd":              {"checkid", "event", "freshness", "slo", "state", "topology", "embedded", "recorded", "internal/metrics", "processors", "query", "bench"},
+		"test":             {"checkid", "event", "freshness", "slo", "state", "topology", "embedded", "recorded", "internal/metrics", "processors", "query", "bench", "cmd"},
 	}
 }
 
 // others says what the pure packages may import beside the standard library.
 func others() map[string][]string {
-	return map[string][]string{"event": nil, "freshness": nil, "slo": {"go.yaml.in/yaml/v3"}}
+	return map[string][]string{"checkid": nil, "event": nil, "freshness": nil, "slo": {"go.yaml.in/yaml/v3"}}
 }
 
 // listed is what go list says of a package.

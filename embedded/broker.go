@@ -14,6 +14,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/freshet-io/freshet/internal/await"
 	"github.com/go-kit/log"
 	"github.com/go-kit/log/level"
 	"github.com/grafana/dskit/services"
@@ -75,6 +76,7 @@ func (b *Broker) start(context.Context) (err error) {
 			return err
 		}
 	}
+	await.Point(await.EmbeddedStart)
 	if b.cluster, err = kfake.NewCluster(b.options(listener)...); err != nil {
 		return fmt.Errorf("start the embedded broker: %w", err)
 	}
@@ -82,6 +84,7 @@ func (b *Broker) start(context.Context) (err error) {
 		b.cluster.ControlKey(int16(kmsg.EndTxn), b.beforeEndTxn)
 	}
 	b.addr = listener.Addr().String()
+	await.Point(await.EmbeddedStart)
 	listener.open()
 	level.Info(b.logger).Log("msg", "embedded broker listens", "address", b.addr, "dir", b.cfg.Dir)
 	return nil
@@ -176,13 +179,16 @@ func (b *Broker) keep(now time.Time) error {
 	if !repair && len(compact) == 0 && len(expire) == 0 {
 		return nil
 	}
+	await.Point(await.EmbeddedStart)
 	if err := b.dir.saveBefore(); err != nil {
 		return err
 	}
+	await.Point(await.EmbeddedStart)
 	if repair {
 		if err := b.repair(u); err != nil {
 			return err
 		}
+		await.Point(await.EmbeddedStart)
 		if compact, expire, topics, err = u.due(); err != nil {
 			return err
 		}
@@ -201,9 +207,11 @@ func (b *Broker) keep(now time.Time) error {
 			}
 		}
 	}
+	await.Point(await.EmbeddedStart)
 	if err := u.saveSizes(); err != nil {
 		return err
 	}
+	await.Point(await.EmbeddedStart)
 	if err := b.dir.discardBefore(); err != nil {
 		return err
 	}

@@ -5,6 +5,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/freshet-io/freshet/internal/await"
 )
 
 // compact keeps the latest record of every key of a partition, and of keys without a value (tombstones) only those younger than keep.
@@ -58,6 +60,7 @@ func (u *upkeep) compact(p *partition, keep time.Duration) error {
 	if err != nil {
 		return err
 	}
+	await.Point(await.Compaction)
 	u.did.compacted++
 	u.did.freed += c.bytes - after
 	u.sizes[filepath.Base(p.dir)] = after
@@ -133,6 +136,7 @@ func (w *rewriter) flush() error {
 			return fmt.Errorf("write a compacted segment: %w", err)
 		}
 		w.staged = append(w.staged, path)
+		await.Point(await.Compaction)
 	}
 	w.bases = append(w.bases, w.base)
 	w.total += int64(len(w.data))
@@ -153,6 +157,7 @@ func (w *rewriter) finish() (int64, error) {
 		}
 	}
 	for _, path := range w.staged {
+		await.Point(await.Compaction)
 		if err := os.Rename(path+stagedExt, path); err != nil {
 			return 0, err
 		}

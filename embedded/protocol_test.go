@@ -127,8 +127,8 @@ func join(t *testing.T, b *Broker, instance string) (m *member, leave func()) {
 	return m, leave
 }
 
-// await waits until a member is assigned n partitions.
-func await(t *testing.T, m *member, n int) []int32 {
+// awaitPartitions waits until a member is assigned n partitions.
+func awaitPartitions(t *testing.T, m *member, n int) []int32 {
 	t.Helper()
 	for {
 		select {
@@ -149,16 +149,16 @@ func TestStaticMembers(t *testing.T) {
 	create(t, b, "t", 4)
 	began := time.Now()
 	first, _ := join(t, b, "one")
-	await(t, first, 4)
+	awaitPartitions(t, first, 4)
 	if took := time.Since(began); took > 2*time.Second {
 		t.Errorf("the first member waits %s for its partitions", took)
 	}
 	second, leave := join(t, b, "two")
-	had := await(t, second, 2)
-	await(t, first, 2)
+	had := awaitPartitions(t, second, 2)
+	awaitPartitions(t, first, 2)
 	leave()
 	second, leave = join(t, b, "two")
-	if again := await(t, second, 2); !slices.Equal(again, had) {
+	if again := awaitPartitions(t, second, 2); !slices.Equal(again, had) {
 		t.Errorf("came back to %v, had %v", again, had)
 	}
 	select {
@@ -170,7 +170,7 @@ func TestStaticMembers(t *testing.T) {
 	if _, err := kadm.NewClient(client(t, b)).LeaveGroup(within(t), kadm.LeaveGroup("g").InstanceIDs("two")); err != nil {
 		t.Fatal(err)
 	}
-	await(t, first, 4)
+	awaitPartitions(t, first, 4)
 }
 
 // TestNextGenerationGroups: the group protocol of KIP-848.
@@ -207,7 +207,7 @@ func TestGroupsAfterRestart(t *testing.T) {
 			b = start(t, dir)
 			began := time.Now()
 			m, _ := join(t, b, "new")
-			await(t, m, 4)
+			awaitPartitions(t, m, 4)
 			if took := time.Since(began); took > 5*time.Second {
 				t.Errorf("a new member waits %s for one that is gone", took)
 			}

@@ -20,15 +20,16 @@ func sees() map[string][]string {
 		"checkid":          {"event", "freshness"},
 		"state":            {"event", "freshness", "slo"},
 		"topology":         {"event", "freshness", "slo", "state"},
-		"embedded":         nil,
+		"embedded":         {"internal/await"},
 		"recorded":         nil,
+		"internal/await":   nil,
 		"internal/metrics": nil,
 		"internal/lint":    nil,
-		"processors":       {"checkid", "event", "freshness", "slo", "state", "topology", "internal/metrics"},
+		"processors":       {"checkid", "event", "freshness", "slo", "state", "topology", "internal/await", "internal/metrics"},
 		"query":            {"checkid", "event", "freshness", "slo", "state", "internal/metrics"},
 		"bench":            {"event", "freshness", "slo", "topology"},
-		"cmd":              {"checkid", "event", "freshness", "slo", "state", "topology", "embedded", "recorded", "internal/metrics", "processors", "query", "bench"},
-		"test":             {"checkid", "event", "freshness", "slo", "state", "topology", "embedded", "recorded", "internal/metrics", "processors", "query", "bench", "cmd"},
+		"cmd":              {"checkid", "event", "freshness", "slo", "state", "topology", "embedded", "recorded", "internal/await", "internal/metrics", "processors", "query", "bench"},
+		"test":             {"checkid", "event", "freshness", "slo", "state", "topology", "embedded", "recorded", "internal/await", "internal/metrics", "processors", "query", "bench", "cmd"},
 	}
 }
 

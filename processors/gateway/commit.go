@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
+	"github.com/freshet-io/freshet/internal/await"
 	"github.com/freshet-io/freshet/state"
 	"github.com/freshet-io/freshet/topology"
 	"github.com/go-kit/log/level"
@@ -156,8 +157,10 @@ func (s *session) transaction(ctx context.Context, client *kgo.Client, all []tak
 	if err := client.BeginTransaction(); err != nil {
 		return nil, fmt.Errorf("begin: %w", err)
 	}
+	await.Point(await.BeforeProduce)
 	ends, err := s.produce(ctx, client, all, rows, outputs)
 	if err == nil {
+		await.Point(await.AfterProduce)
 		err = s.txnOffsets(ctx, client, all)
 	}
 	if err != nil {
@@ -168,9 +171,11 @@ func (s *session) transaction(ctx context.Context, client *kgo.Client, all []tak
 		}
 		return nil, err
 	}
+	await.Point(await.AfterOffsets)
 	if err := client.EndTransaction(ctx, kgo.TryCommit); err != nil {
 		return nil, fmt.Errorf("end: %w", err)
 	}
+	await.Point(await.AfterEnd)
 	return ends, nil
 }
 

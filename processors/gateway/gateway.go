@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/IBM/sarama"
+	"github.com/freshet-io/freshet/internal/await"
 	"github.com/freshet-io/freshet/internal/metrics"
 	"github.com/freshet-io/freshet/processors/tail"
 	"github.com/freshet-io/freshet/state"
@@ -136,6 +137,7 @@ func (g *Gateway) callback(ctx goka.Context, _ any) {
 	u.Key = ctx.Key()
 	p.begin(u)
 	g.group.Unit(p, u)
+	await.Point(await.Callback)
 }
 
 // tokenCodec never fails: what goka carries is a token.
@@ -176,6 +178,7 @@ type restoring struct {
 
 // SetOffset is called after each record of a restore.
 func (r *restoring) SetOffset(offset int64) error {
+	await.Point(await.Restore)
 	if r.read++; r.read%1000 == 1 {
 		r.remaining.Set(float64(max(0, r.end.Load()-1-offset)))
 	}

@@ -173,8 +173,8 @@ func produce(t *testing.T, addr string, keys, n int) {
 	}
 }
 
-// await reads the outputs until every key has reached n, and fails on a gap or a repetition.
-func await(t *testing.T, addr string, keys int, n uint64) {
+// awaitCounts reads the outputs until every key has reached n, and fails on a gap or a repetition.
+func awaitCounts(t *testing.T, addr string, keys int, n uint64) {
 	t.Helper()
 	client, err := kgo.NewClient(kgo.SeedBrokers(addr), kgo.ConsumeTopics(output), kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
 	if err != nil {
@@ -209,7 +209,7 @@ func TestCountsAreExactOverStopsAndStarts(t *testing.T) {
 	for round := range 4 {
 		produce(t, addr, 40, 50)
 		if round%2 == 0 {
-			await(t, addr, 40, uint64(round+1)*50)
+			awaitCounts(t, addr, 40, uint64(round+1)*50)
 		}
 		stop() // in odd rounds in the middle of the work
 		if err := db.Close(); err != nil {
@@ -221,7 +221,7 @@ func TestCountsAreExactOverStopsAndStarts(t *testing.T) {
 		db = openDB(t, dir)
 		stop = instance(t, addr, "a", db)
 	}
-	await(t, addr, 40, 200)
+	awaitCounts(t, addr, 40, 200)
 	stop()
 	if err := db.Close(); err != nil {
 		t.Fatal(err)
@@ -235,10 +235,10 @@ func TestCountsAreExactWhenInstancesJoinAndLeave(t *testing.T) {
 	produce(t, addr, 40, 50)
 	stopB := instance(t, addr, "b", b)
 	produce(t, addr, 40, 50)
-	await(t, addr, 40, 100)
+	awaitCounts(t, addr, 40, 100)
 	stopA()
 	produce(t, addr, 40, 50)
-	await(t, addr, 40, 150)
+	awaitCounts(t, addr, 40, 150)
 	stopB()
 	for _, db := range []*state.DB{a, b} {
 		if err := db.Close(); err != nil {

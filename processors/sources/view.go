@@ -12,6 +12,7 @@ import (
 	"github.com/IBM/sarama"
 	"github.com/freshet-io/freshet/event"
 	"github.com/freshet-io/freshet/freshness"
+	"github.com/freshet-io/freshet/internal/await"
 	"github.com/freshet-io/freshet/processors/tail"
 	"github.com/freshet-io/freshet/state"
 	"github.com/freshet-io/freshet/topology"
@@ -253,6 +254,7 @@ func (v *View) apply(partition int32, offset int64, key string, value []byte) {
 		_ = level.Error(v.logger).Log("msg", "row of the sources table cannot be read", "partition", partition, "offset", offset, "err", err)
 	}
 	v.clocks[partition].offset.Store(offset)
+	await.Point(await.View)
 	for _, c := range changes {
 		v.listeners.tell(c)
 	}

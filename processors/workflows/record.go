@@ -65,7 +65,7 @@ func appendPercent(b []byte, s string) []byte {
 // appendVerdict appends the data of a verdict record.
 func appendVerdict(b []byte, w *freshness.Workflow, u *freshness.Use, v *freshness.Verdict) []byte {
 	b = freshness.AppendString(append(b, `{"workflow":`...), w.ID)
-	b = appendName(append(b, `,"workflow_type":`...), v.WorkflowType)
+	b = freshness.AppendName(append(b, `,"workflow_type":`...), v.WorkflowType)
 	b = freshness.AppendString(append(b, `,"decision_id":`...), u.DecisionID)
 	b = append(b, `,"class":`...)
 	if v.HasClass {
@@ -74,7 +74,7 @@ func appendVerdict(b []byte, w *freshness.Workflow, u *freshness.Use, v *freshne
 		b = append(b, "null"...)
 	}
 	b = append(append(b, `,"use":"`...), u.Kind.String()...)
-	b = appendTime(append(b, `","used_at":`...), u.Time, true)
+	b = freshness.AppendInstant(append(b, `","used_at":`...), u.Time, true)
 	b = strconv.AppendInt(append(b, `,"revision":`...), int64(u.Said.Revision), 10)
 	b = append(append(b, `,"verdict":"`...), v.Kind.String()...)
 	b = freshness.AppendReasons(append(b, `","reasons":`...), v.Reasons)
@@ -95,84 +95,17 @@ func appendVerdict(b []byte, w *freshness.Workflow, u *freshness.Use, v *freshne
 	} else {
 		b = append(b, "null"...)
 	}
-	b = appendName(append(b, `,"trace_id":`...), traceID(u))
+	b = freshness.AppendName(append(b, `,"trace_id":`...), traceID(u))
 	b = append(b, `,"items":[`...)
 	for i := range v.Items {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = appendItemVerdict(b, w, &v.Items[i], v.Kind == freshness.IsStale)
+		b = freshness.AppendItemVerdict(b, w, &v.Items[i], v.Kind == freshness.IsStale)
 	}
-	b = appendPosition(append(b, `],"at":`...), w.TopicOf(u.At))
-	b = appendTime(append(b, `,"complete_through":`...), u.Said.CompleteThrough, true)
-	b = appendTime(append(b, `,"judged_at":`...), u.Said.JudgedAt, true)
-	return append(b, '}')
-}
-
-func appendItemVerdict(b []byte, w *freshness.Workflow, it *freshness.ItemVerdict, stale bool) []byte {
-	b = freshness.AppendString(append(b, `{"kind":`...), it.Kind)
-	b = freshness.AppendString(append(b, `,"key":`...), it.Key)
-	b = append(append(b, `,"verdict":"`...), it.Verdict.String()...)
-	b = freshness.AppendReasons(append(b, `","reasons":`...), it.Reasons)
-	b = freshness.AppendSeconds(append(b, `,"staleness_s":`...), it.Staleness, it.HasStaleness)
-	b = freshness.AppendSeconds(append(b, `,"age_s":`...), it.Age, it.HasAge)
-	b = freshness.AppendCount(append(b, `,"versions_behind":`...), it.Behind, it.HasBehind)
-	b = appendName(append(b, `,"used":{"version":`...), it.Version)
-	b = freshness.AppendCount(append(b, `,"seq":`...), it.Seq, it.HasSeq)
-	b = appendTime(append(b, `,"as_of":`...), it.AsOf, it.HasAsOf)
-	b = appendTime(append(b, `,"loaded_at":`...), it.LoadedAt, it.HasLoad)
-	b = append(b, `,"at":`...)
-	if it.HasLoad {
-		b = appendPosition(b, w.TopicOf(it.LoadAt))
-	} else {
-		b = append(b, "null"...)
-	}
-	b = append(b, `},"current":`...)
-	if c := it.Current; c != nil {
-		b = appendName(append(b, `{"version":`...), c.Name)
-		b = strconv.AppendInt(append(b, `,"seq":`...), c.Seq, 10)
-		b = appendTime(append(b, `,"effective_at":`...), c.Effective, true)
-		b = appendTime(append(b, `,"published_at":`...), c.Published, true)
-		b = append(appendPosition(append(b, `,"at":`...), c.At), '}')
-	} else {
-		b = append(b, "null"...)
-	}
-	b = appendTime(append(b, `,"superseded_at":`...), it.SupersededAt, it.Superseded)
-	if stale {
-		b = append(b, `,"causes":[`...)
-		for i := range it.Causes {
-			if i > 0 {
-				b = append(b, ',')
-			}
-			s := &it.Causes[i]
-			b = append(append(b, `{"cause":"`...), s.Cause.String()...)
-			b = freshness.AppendSeconds(append(b, `","seconds":`...), s.For, true)
-			b = append(freshness.AppendString(append(b, `,"owner":`...), s.Owner), '}')
-		}
-		b = append(b, ']')
-	}
-	return append(b, '}')
-}
-
-// appendName appends a string, or null where there is none.
-func appendName(b []byte, s string) []byte {
-	if s == "" {
-		return append(b, "null"...)
-	}
-	return freshness.AppendString(b, s)
-}
-
-func appendTime(b []byte, t event.Time, known bool) []byte {
-	if !known {
-		return append(b, "null"...)
-	}
-	return append(t.Append(append(b, '"')), '"')
-}
-
-func appendPosition(b []byte, at freshness.Position) []byte {
-	b = freshness.AppendString(append(b, `{"topic":`...), at.Topic)
-	b = strconv.AppendInt(append(b, `,"partition":`...), int64(at.Partition), 10)
-	b = strconv.AppendInt(append(b, `,"offset":`...), at.Offset, 10)
+	b = freshness.AppendPosition(append(b, `],"at":`...), w.TopicOf(u.At))
+	b = freshness.AppendInstant(append(b, `,"complete_through":`...), u.Said.CompleteThrough, true)
+	b = freshness.AppendInstant(append(b, `,"judged_at":`...), u.Said.JudgedAt, true)
 	return append(b, '}')
 }
 

@@ -38,13 +38,26 @@ const (
 	Recovering PartitionState = "recovering"  // its rows are there, what it needs of the sources is not
 	CatchingUp PartitionState = "catching_up" // it reads a backlog
 	LiveState  PartitionState = "live"        // its clock follows wall time
+	HeldBack   PartitionState = "held"        // a topic refuses a record of it, which is sent again until it is taken
 	Failed     PartitionState = "failed"      // it has stopped with an error and waits for the next session
 )
 
 // PartitionStates returns every state.
 func PartitionStates() []PartitionState {
-	return []PartitionState{Restoring, Recovering, CatchingUp, LiveState, Failed}
+	return []PartitionState{Restoring, Recovering, CatchingUp, LiveState, HeldBack, Failed}
 }
+
+// Refusal is why a topic does not take a record.
+type Refusal string
+
+const (
+	RefusedTooLarge     Refusal = "too_large"
+	RefusedNoPermission Refusal = "no_permission"
+	RefusedInvalid      Refusal = "invalid" // its time, its form, or a policy of the cluster
+)
+
+// Refusals returns every refusal.
+func Refusals() []Refusal { return []Refusal{RefusedTooLarge, RefusedNoPermission, RefusedInvalid} }
 
 // closedValues returns the values of a label that does not take them from the contract, nil if it does.
 func closedValues(series, label string) []string {
@@ -75,6 +88,13 @@ func closedValues(series, label string) []string {
 			return []string{RowRecord, OutputRecord}
 		}
 	case "reason":
+		if series == "refused_total" || series == "partition_held_since_timestamp_seconds" {
+			var names []string
+			for _, r := range Refusals() {
+				names = append(names, string(r))
+			}
+			return names
+		}
 		if series == "dead_letters_total" {
 			return []string{"not_cloudevent", "bad_json", "missing_attribute", "bad_time", "key_mismatch", "wrong_topic", "bad_ref", "too_large", "future_dated"}
 		}

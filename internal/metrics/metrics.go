@@ -62,6 +62,9 @@ type Metrics struct {
 	CommitAborts   *prometheus.CounterVec   // by group, cause
 	Fences         *prometheus.CounterVec   // by group
 	Sessions       *prometheus.CounterVec   // by group
+	// Refused counts by topic and Refusal; HeldSince is set by partition, topic and Refusal, in Unix seconds, while a partition is held back.
+	Refused   *prometheus.CounterVec
+	HeldSince *prometheus.GaugeVec
 	// LimitReached counts by limit how often a list would have grown beyond it.
 	LimitReached *prometheus.CounterVec
 
@@ -136,6 +139,8 @@ func (b *builder) gateway() {
 	m.CommitBytes = b.counter("commit_bytes_total", "Bytes of keys and values committed.", "group")
 	m.CommitAborts = b.counter("commit_aborts_total", "Transactions that were not committed.", "group", "cause")
 	m.Fences = b.counter("fences_total", "Open transactions of dead members that were fenced.", "group")
+	m.Refused = b.counter("refused_total", "How often a topic did not take a partition's records for what they are.", "topic", "reason")
+	m.HeldSince = b.gauge("partition_held_since_timestamp_seconds", "Since when a partition is held back because a topic refuses a record of it. The series is there only as long.", "partition", "topic", "reason")
 	m.Sessions = b.counter("sessions_total", "Sessions of the consumer group that were begun.", "group")
 }
 
@@ -167,6 +172,7 @@ func (m *Metrics) DropPartition(partition string) {
 	m.AppliedThrough.DeleteLabelValues(partition)
 	m.CompleteThrough.DeleteLabelValues(partition)
 	m.RestoreRemaining.DeleteLabelValues(partition)
+	m.HeldSince.DeletePartialMatch(prometheus.Labels{"partition": partition})
 	m.partitionState.DeletePartialMatch(prometheus.Labels{"partition": partition})
 }
 

@@ -116,15 +116,16 @@ func TestPartitionSeriesGoWithThePartition(t *testing.T) {
 	m.AppliedThrough.WithLabelValues(p).Set(1)
 	m.CompleteThrough.WithLabelValues(p).Set(1)
 	m.RestoreRemaining.WithLabelValues(p).Set(1)
+	m.HeldSince.WithLabelValues(p, "freshet.dead-letter", string(metrics.RefusedTooLarge)).Set(1)
 	m.SetPartitionState(p, metrics.Recovering)
 	m.SetPartitionState(p, metrics.LiveState)
-	want := []string{`catching_up 0`, `failed 0`, `live 1`, `recovering 0`, `restoring 0`}
+	want := []string{`catching_up 0`, `failed 0`, `held 0`, `live 1`, `recovering 0`, `restoring 0`}
 	if got := values(t, reg, "freshet_partition_state"); !slices.Equal(got, want) {
 		t.Errorf("states %q, want %q", got, want)
 	}
 	m.DropPartition(p)
 	for _, name := range []string{"freshet_partition_state", "freshet_applied_through_timestamp_seconds",
-		"freshet_complete_through_timestamp_seconds", "freshet_restore_remaining_records"} {
+		"freshet_complete_through_timestamp_seconds", "freshet_restore_remaining_records", "freshet_partition_held_since_timestamp_seconds"} {
 		if left := values(t, reg, name); len(left) != 0 {
 			t.Errorf("%s has %q of a partition that is gone", name, left)
 		}

@@ -53,6 +53,9 @@ func (r *Reading) Complete() event.Time { return event.Time(r.complete.Load()) }
 
 // look reads the clock. Clocks never go back, so a late reading of an earlier look does no harm beyond a moment.
 func (gp *groupPartition) look() {
+	if _, held := gp.p.Held(); held {
+		return // what the records led to is not there
+	}
 	if applied, known := gp.clock.Applied(); known {
 		gp.applied.Store(int64(applied))
 		gp.live.Store(true)
@@ -190,6 +193,9 @@ func (g *Group) Why(partition int32) (input string, why Reason, behind int64) {
 	if gp == nil {
 		return "", Unknown, 0
 	}
+	if held, ok := gp.p.Held(); ok {
+		return held.Topic, Refused, gp.clock.Behind()
+	}
 	input, why = gp.clock.Why()
 	return input, why, gp.clock.Behind()
 }
@@ -214,6 +220,9 @@ func (g *Group) Tick() {
 		}
 		if complete > beginning {
 			g.m.CompleteThrough.WithLabelValues(label).Set(float64(complete) / 1000)
+		}
+		if _, held := gp.p.Held(); held {
+			state = metrics.HeldBack
 		}
 		g.m.SetPartitionState(label, state)
 	}

@@ -83,7 +83,7 @@ func TestPartitionNeverGoesBack(t *testing.T) {
 }
 
 func TestReasonNames(t *testing.T) {
-	want := []string{"unknown", "following", "records_waiting", "input_open_transaction", "position_unknown", "brokers_unreachable"}
+	want := []string{"unknown", "following", "records_waiting", "input_open_transaction", "position_unknown", "output_refused", "brokers_unreachable"}
 	var got []string
 	for _, r := range Reasons() {
 		got = append(got, r.String())

@@ -9,6 +9,7 @@ const (
 	Behind                        // there are records that have not been applied
 	OpenTransaction               // a transaction is open on the input: what lies behind it cannot be read yet
 	NoPosition                    // where the engine stands is not known yet
+	Refused                       // a topic refuses a record that what has been read led to: the partition is held back until it takes it
 	Unreachable                   // the brokers have not answered the last question about the input
 )
 
@@ -23,6 +24,8 @@ func (r Reason) String() string {
 		return "input_open_transaction"
 	case NoPosition:
 		return "position_unknown"
+	case Refused:
+		return "output_refused"
 	case Unreachable:
 		return "brokers_unreachable"
 	default:
@@ -32,5 +35,5 @@ func (r Reason) String() string {
 
 // Reasons returns every reason, for metrics that have a series for each.
 func Reasons() []Reason {
-	return []Reason{Unknown, Following, Behind, OpenTransaction, NoPosition, Unreachable}
+	return []Reason{Unknown, Following, Behind, OpenTransaction, NoPosition, Refused, Unreachable}
 }

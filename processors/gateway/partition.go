@@ -42,6 +42,9 @@ type Partition struct {
 	queue *queue
 	end   atomic.Int64 // of the changelog, while it is being restored
 
+	outstanding atomic.Int64         // records and virtual messages delivered and not marked
+	held        atomic.Pointer[hold] // its records are refused; nil: they are not
+
 	mu     sync.Mutex // held from the start of a unit to its MarkOffset; the barrier takes all of them
 	inUnit bool       // written by the partition's goroutine, and by Cleanup once that has ended
 	broken bool       // ended inside a unit: nothing since the last barrier may be committed
@@ -120,5 +123,6 @@ func (p *Partition) mark() {
 	p.counted, p.bytes = size, 0
 	p.inUnit = false
 	p.mu.Unlock()
-	p.s.marked(n, grown, bytes)
+	p.outstanding.Add(-int64(n))
+	p.s.marked(grown, bytes)
 }

@@ -64,7 +64,7 @@ func (q *queue) send(topic string, payload any, once bool) {
 		}
 	}
 	q.virtual = append(q.virtual, virtual{topic, payload})
-	q.p.s.outstanding.Add(1)
+	q.p.outstanding.Add(1)
 	q.wake()
 }
 
@@ -87,7 +87,7 @@ func (q *queue) push(input int, in []In, eof bool) {
 		c.paused = true
 	}
 	q.mu.Unlock()
-	q.p.s.outstanding.Add(int64(len(in)))
+	q.p.outstanding.Add(int64(len(in)))
 	if paused {
 		q.pause(input, true)
 	}

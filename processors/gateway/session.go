@@ -22,21 +22,34 @@ type session struct {
 	up    atomic.Bool
 	end   context.CancelCauseFunc
 
-	outstanding atomic.Int64 // records and virtual messages delivered and not marked
-	size        atomic.Int64 // records of the next transaction
-	bytes       atomic.Int64 // of output
-	kick        chan struct{}
-	relief      chan struct{} // closed and replaced after each barrier: units that wait for room
-	reliefMu    sync.Mutex
+	size     atomic.Int64 // records of the next transaction
+	bytes    atomic.Int64 // of output
+	kick     chan struct{}
+	relief   chan struct{} // closed and replaced after each barrier: units that wait for room
+	reliefMu sync.Mutex
 }
 
 // MarkOffset is goka's, at the end of each message. Sarama's own offset manager never hears of it.
 func (s *session) MarkOffset(_ string, partition int32, _ int64, _ string) { s.parts[partition].mark() }
 
-func (s *session) marked(records, grown, bytes int) {
+func (s *session) marked(grown, bytes int) {
 	s.size.Add(int64(grown))
 	s.bytes.Add(int64(bytes))
-	s.outstanding.Add(-int64(records))
+	s.kicked()
+}
+
+// outstanding returns how many records and virtual messages have been delivered and not marked, without those that are held back.
+func (s *session) outstanding() (n int64) {
+	for _, p := range s.order {
+		if p.held.Load() == nil {
+			n += p.outstanding.Load()
+		}
+	}
+	return n
+}
+
+// kicked makes the committer look.
+func (s *session) kicked() {
 	select {
 	case s.kick <- struct{}{}:
 	default:
@@ -47,8 +60,15 @@ func (s *session) full(times int64) bool {
 	return s.size.Load() >= times*int64(s.g.cfg.MaxRecords) || s.bytes.Load() >= times*int64(s.g.cfg.MaxBytes)
 }
 
-// wait holds a partition back before a unit while too much waits to be committed.
-func (s *session) wait(*Partition) {
+// wait holds a partition back before a unit while its records are refused, or too much waits to be committed.
+func (s *session) wait(p *Partition) {
+	if h := p.held.Load(); h != nil {
+		select {
+		case <-h.released:
+		case <-s.Context().Done():
+			return
+		}
+	}
 	for s.full(4) {
 		s.reliefMu.Lock()
 		relief := s.relief
@@ -254,7 +274,7 @@ func (h *handler) commitLoop() {
 		}
 		for !stopping && !s.full(1) {
 			until := last.Add(cfg.Interval)
-			switch waiting := s.outstanding.Load(); {
+			switch waiting := s.outstanding(); {
 			case waiting <= 0:
 				until = last.Add(cfg.MinGap)
 			case waiting > int64(backlog*cfg.Batch):

@@ -12,6 +12,7 @@ import (
 	"github.com/freshet-io/freshet/internal/metrics"
 	"github.com/freshet-io/freshet/processors/clock"
 	"github.com/freshet-io/freshet/processors/contracts"
+	"github.com/freshet-io/freshet/processors/gateway"
 	"github.com/freshet-io/freshet/processors/sources"
 	"github.com/freshet-io/freshet/processors/tail"
 	"github.com/freshet-io/freshet/slo"
@@ -162,13 +163,14 @@ func (a *App) dir(name string) string {
 
 // Partition says how one partition of a group stands on this instance.
 type Partition struct {
-	Group           string     `json:"group"`
-	ID              int32      `json:"partition"`
-	AppliedThrough  event.Time `json:"applied_through"`
-	CompleteThrough event.Time `json:"complete_through"`
-	Live            bool       `json:"live"`
-	Behind          int64      `json:"records_behind"`
-	HeldBy, HeldWhy string     `json:"-"`
+	Group           string        `json:"group"`
+	ID              int32         `json:"partition"`
+	AppliedThrough  event.Time    `json:"applied_through"`
+	CompleteThrough event.Time    `json:"complete_through"`
+	Live            bool          `json:"live"`
+	Behind          int64         `json:"records_behind"`
+	HeldBy, HeldWhy string        `json:"-"`
+	Refused         *gateway.Held `json:"-"` // a topic refuses a record of it
 }
 
 // Partitions returns how the partitions of this instance stand.
@@ -181,6 +183,9 @@ func (a *App) Partitions() []Partition {
 			var why clock.Reason
 			p.HeldBy, why, p.Behind = g.clock.Why(id)
 			p.HeldWhy = why.String()
+			if held, ok := g.gateway.Partition(id).Held(); ok {
+				p.Refused = &held
+			}
 			all = append(all, p)
 		}
 	}
@@ -204,6 +209,10 @@ func (a *App) Ready() error {
 	}
 	now := a.mono.Now()
 	for _, p := range a.Partitions() {
+		if h := p.Refused; h != nil && h.Tries > 0 {
+			return fmt.Errorf("%w: %s/%d is held back since %s: %s does not take a record of it (%s, tried %d times): %w",
+				errNotReady, p.Group, p.ID, h.Since.UTC().Format(time.RFC3339), h.Topic, h.Reason, h.Tries, h.Err)
+		}
 		if !p.Live {
 			return fmt.Errorf("%w: %s/%d is catching up, %d records behind (%s: %s)", errNotReady, p.Group, p.ID, p.Behind, p.HeldBy, p.HeldWhy)
 		}

@@ -12,7 +12,8 @@ func New() *cli.Program {
 		Defaults: map[string]string{"instance.id": "the host name"},
 		Commands: []*cli.Command{
 			runCommand(), demoCommand(), loadCommand(), judgeCommand(), verdictsCommand(),
-			topicsPlanCommand(), topicsApplyCommand(), topicsVerifyCommand(), contractsCheckCommand(),
+			topicsPlanCommand(), topicsApplyCommand(), topicsVerifyCommand(), topicsACLsCommand(), contractsCheckCommand(),
+			deadLettersListCommand(), deadLettersRedriveCommand(),
 			benchIngestCommand(), versionCommand(),
 		},
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/freshet-io/freshet/cmd/freshet/cli"
+	"github.com/freshet-io/freshet/cmd/freshet/committed"
 	"github.com/freshet-io/freshet/cmd/freshet/verdict"
 	"github.com/freshet-io/freshet/topology"
 )
@@ -55,7 +56,7 @@ func (v *verdicts) run(ctx context.Context, args []string, stdio *cli.Stdio) err
 	}
 	connecting, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
-	r, err := verdict.NewReader(connecting, brokers, v.prefix+topology.VerdictsTopic)
+	r, err := committed.NewReader(connecting, brokers, v.prefix+topology.VerdictsTopic)
 	if err != nil {
 		return cli.Unavailable(err)
 	}

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/freshet-io/freshet/cmd/freshet/app"
+	"github.com/freshet-io/freshet/cmd/freshet/committed"
 	"github.com/freshet-io/freshet/cmd/freshet/loader"
 	"github.com/freshet-io/freshet/cmd/freshet/verdict"
 	"github.com/freshet-io/freshet/embedded"
@@ -208,7 +209,7 @@ func (s *stage) play(ctx context.Context, history event.Time, begin time.Time, l
 
 // watch reads freshet.verdicts as any client would.
 func (s *stage) watch(ctx context.Context, broker string, send func(any)) error {
-	r, err := verdict.NewReader(ctx, []string{broker}, s.engine.Graph().Verdicts)
+	r, err := committed.NewReader(ctx, []string{broker}, s.engine.Graph().Verdicts)
 	if err != nil {
 		return err
 	}

@@ -239,7 +239,7 @@ func (f *folding) loads() {
 	for i := range refs {
 		r := &refs[i]
 		l := Load{Time: f.e.Time, ID: f.keepID(), At: f.at, Ref: LoadRef{Seq: r.Seq, AsOf: r.AsOf, HasSeq: r.HasSeq, HasAsOf: r.HasAsOf}}
-		l.Ref.Version, l.Ref.Digest = f.lim.intern(r.Version), f.lim.intern(r.Digest)
+		l.Ref.Version = f.lim.intern(r.Version)
 		h := f.w.hold(r.Kind, r.Key, l.Time, f.lim)
 		if h == nil {
 			f.w.Cut.Loads++
@@ -388,7 +388,7 @@ func (f *folding) fill(u *Use) {
 	}
 	size := len(e.DecisionID) + len(e.ID) + len(e.Source) + len(e.Data) + len(e.CheckID) + len(e.TraceParent)
 	for i := range e.Refs {
-		size += len(e.Refs[i].Version) + len(e.Refs[i].Digest)
+		size += len(e.Refs[i].Version)
 	}
 	k := keep(size)
 	u.DecisionID, u.ID, u.Source, u.Data = k.add(e.DecisionID), k.add(e.ID), k.add(e.Source), k.add(e.Data)
@@ -400,7 +400,7 @@ func (f *folding) fill(u *Use) {
 	u.BasedOn = make([]event.Ref, len(e.Refs))
 	for i := range e.Refs {
 		r := e.Refs[i]
-		r.Kind, r.Key, r.Version, r.Digest = f.lim.intern(r.Kind), f.lim.intern(r.Key), k.add(r.Version), k.add(r.Digest)
+		r.Kind, r.Key, r.Version, r.Digest = f.lim.intern(r.Kind), f.lim.intern(r.Key), k.add(r.Version), ""
 		u.BasedOn[i] = r
 	}
 }

@@ -224,7 +224,7 @@ func (j *judging) given(refs []event.Ref) {
 			continue
 		}
 		w := j.look(ref.Kind, ref.Key, p)
-		lr := LoadRef{Version: ref.Version, Digest: ref.Digest, Seq: ref.Seq, AsOf: ref.AsOf, HasSeq: ref.HasSeq, HasAsOf: ref.HasAsOf}
+		lr := LoadRef{Version: ref.Version, Seq: ref.Seq, AsOf: ref.AsOf, HasSeq: ref.HasSeq, HasAsOf: ref.HasAsOf}
 		r := w.resolve(&lr, j.t)
 		iv := j.add(ref.Kind, ref.Key)
 		if lr.HasAsOf {

@@ -73,9 +73,9 @@ type Load struct {
 	At   At
 }
 
-// LoadRef is a REF without the item it names.
+// LoadRef is a REF without the item it names. Its digest is no part of it: nothing is judged by that.
 type LoadRef struct {
-	Version, Digest string
+	Version         string
 	Seq             int64
 	AsOf            event.Time
 	HasSeq, HasAsOf bool

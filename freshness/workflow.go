@@ -261,10 +261,7 @@ func compareRefs(a, b *LoadRef) int {
 		}
 		return 1
 	}
-	if c := strings.Compare(a.Version, b.Version); c != 0 {
-		return c
-	}
-	return strings.Compare(a.Digest, b.Digest)
+	return strings.Compare(a.Version, b.Version)
 }
 
 func compareDrops(a, b *Drop) int {

@@ -13,10 +13,39 @@ import (
 var ErrRow = errors.New("row cannot be decoded")
 
 // writer appends the parts of a row. Integers are varints, strings are length and bytes, instants are differences to the one before:
-// neighbours in a row lie close together in time.
+// neighbours in a row lie close together in time. A name is a string that is likely to come again soon: then it is one byte.
 type writer struct {
-	b    []byte
-	last event.Time
+	b     []byte
+	last  event.Time
+	names recent
+}
+
+// recent are the names that a row had last. Rows that speak of the topics that Freshet creates need not spell out their names. It is part of
+// the format of rows.
+type recent struct {
+	ring [recentNames]string
+	next uint8
+}
+
+const recentNames = 8
+
+func newRecent() recent {
+	return recent{ring: [recentNames]string{"workflow.control", "workflow.context", "workflow.tool", "workflow.decision"}, next: 4}
+}
+
+func (r *recent) add(s string) {
+	r.ring[r.next] = s
+	r.next = (r.next + 1) % recentNames
+}
+
+// find returns the place of a name, -1 if it is not there.
+func (r *recent) find(s string) int {
+	for i := range r.ring {
+		if r.ring[i] == s {
+			return i
+		}
+	}
+	return -1
 }
 
 func (w *writer) byte(v byte)      { w.b = append(w.b, v) }
@@ -28,6 +57,22 @@ func (w *writer) string(s string) {
 	w.uint(uint64(len(s)))
 	w.b = append(w.b, s...)
 }
+
+// name appends a name: 0 and the string if it is new, 1 if it is empty, else two more than its place among those that came last.
+func (w *writer) name(s string) {
+	if s == "" {
+		w.byte(1)
+		return
+	}
+	if i := w.names.find(s); i >= 0 {
+		w.byte(byte(i + 2))
+		return
+	}
+	w.byte(0)
+	w.string(s)
+	w.names.add(s)
+}
+
 func (w *writer) time(t event.Time) {
 	w.int(int64(t) - int64(w.last))
 	w.last = t
@@ -48,7 +93,9 @@ func (w *writer) flags(set ...bool) {
 type reader struct {
 	b      []byte
 	last   event.Time
+	names  recent
 	err    error
+	slab   []byte // strings that were joined
 	intern func(string) string
 }
 
@@ -120,19 +167,38 @@ func (r *reader) bytes() []byte {
 	return v
 }
 
-// string returns a string that aliases the row: its bytes belong to what is decoded from them.
-func (r *reader) string() string {
-	b := r.bytes()
-	return unsafe.String(unsafe.SliceData(b), len(b))
-}
+// text returns a string that aliases bytes, which nobody changes any more.
+func text(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
 
-// name reads a string of which there are few different ones.
-func (r *reader) name() string {
+// string returns a string that aliases the row: its bytes belong to what is decoded from them.
+func (r *reader) string() string { return text(r.bytes()) }
+
+// shared reads a string of which many rows have the same.
+func (r *reader) shared() string {
 	s := r.string()
 	if r.intern != nil && s != "" {
 		return r.intern(s)
 	}
 	return s
+}
+
+// name reads what writer's name wrote. Kept, it is one copy for all rows, if the reader was given a way to get one.
+func (r *reader) name() string {
+	switch v := r.byte(); {
+	case v == 0:
+		s := r.shared()
+		if s == "" {
+			r.fail("name")
+		}
+		r.names.add(s)
+		return s
+	case v == 1:
+		return ""
+	case v < recentNames+2 && r.names.ring[v-2] != "":
+		return r.names.ring[v-2]
+	}
+	r.fail("name")
+	return ""
 }
 
 func (r *reader) time() event.Time {

@@ -98,8 +98,8 @@ func DecodeChunk(b []byte, chunk uint32, intern func(string) string) ([]*freshne
 	versions := make([]*freshness.Version, 0, freshness.ChunkSize)
 	for n := r.count(); n > 0; n-- {
 		v := &freshness.Version{Chunk: chunk, Seq: r.int(), Change: event.Change(r.byte()), Time: r.time(), Effective: r.time(), Published: r.time()}
-		v.Name, v.ID, v.Source, v.Data = r.name(), r.string(), r.name(), r.string()
-		v.Owner, v.Digest, v.At.Topic = r.name(), r.string(), r.name()
+		v.Name, v.ID, v.Source, v.Data = r.shared(), r.string(), r.shared(), r.string()
+		v.Owner, v.Digest, v.At.Topic = r.shared(), r.string(), r.shared()
 		v.At.Partition, v.At.Offset = int32(r.uint()), int64(r.uint())
 		versions = append(versions, v)
 	}

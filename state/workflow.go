@@ -8,62 +8,128 @@ import (
 )
 
 // workflowVersion is the version of a workflow's row. What a version wrote, the next release reads; testdata keeps bytes of each.
-const workflowVersion = 1
+const workflowVersion = 2
+
+// A row is: version, what there is of it (flags), the names of topics, the timeline, the parts. What a later release adds comes behind
+// that, each section with a byte that names it. A section that this release does not know makes the row unreadable to it: a row that is
+// written anew without the section would have lost it.
+
+// What there is in a row, by flag.
+const (
+	hasCut   = iota // limits have left something out
+	hasRange        // the timeline does not reach as far as events have been seen
+	hasType
+	hasBegun
+	hasOver
+)
 
 // AppendWorkflow appends the row of a workflow.
 func AppendWorkflow(b []byte, f *freshness.Workflow) []byte {
-	w := writer{b: append(b, workflowVersion)}
+	w := writer{b: append(b, workflowVersion), names: newRecent()}
+	n := len(f.Lines)
+	ranged := n > 0 && (f.First != f.Lines[0].Time || f.Last != f.Lines[n-1].Time) || n == 0 && (f.First != 0 || f.Last != 0)
+	w.flags(f.Cut != freshness.Cut{}, ranged, f.Type.Name != "", f.Begun.Set, f.Over.Set)
 	w.uint(uint64(len(f.Topics)))
 	for _, t := range f.Topics {
-		w.string(t)
+		w.name(t)
 	}
-	w.time(f.First)
-	w.time(f.Last)
-	w.string(f.Type.Name)
-	w.time(f.Type.Time)
-	w.string(f.Type.ID)
-	w.string(f.Type.Source)
-	for _, n := range []int64{f.Cut.Loads, f.Cut.Uses, f.Cut.Steps, f.Cut.Lines, f.Cut.Items} {
-		w.uint(uint64(n))
+	var ids [fewLines]string
+	var found [fewParts]uint32
+	l := lineWriter{lines: f.Lines, ids: ids[:], found: found[:]}
+	if n > fewLines {
+		l.ids = make([]string, n)
 	}
-	w.time(f.Cut.LoadsThrough)
-	w.time(f.Cut.StepsThrough)
-	w.time(f.Cut.UsesThrough)
-	w.mark(&f.Begun)
-	w.mark(&f.Over)
+	if n := parts(f); n > fewParts {
+		l.found = make([]uint32, n)
+	}
+	l.findParts(f)
+	l.rewind()
+	w.lines(&l)
+	if ranged {
+		w.time(f.First)
+		w.time(f.Last)
+	}
+	if (f.Cut != freshness.Cut{}) {
+		w.cut(&f.Cut)
+	}
+	if c := &f.Type; c.Name != "" {
+		w.name(c.Name)
+		if !w.part(&l) {
+			w.time(c.Time)
+			w.string(c.ID)
+		}
+		w.name(c.Source)
+	}
+	w.mark(&l, &f.Begun)
+	w.mark(&l, &f.Over)
 	w.uint(uint64(len(f.Items)))
 	for i := range f.Items {
-		w.holding(&f.Items[i])
+		w.holding(&l, &f.Items[i])
 	}
 	w.uint(uint64(len(f.Steps)))
 	for i := range f.Steps {
-		s := &f.Steps[i]
-		w.time(s.Time)
-		w.byte(byte(s.Type))
-		w.string(s.ID)
-		w.string(s.CallID)
+		w.step(&l, &f.Steps[i])
 	}
-	w.uint(uint64(len(f.Lines)))
-	for i := range f.Lines {
-		l := &f.Lines[i]
-		w.time(l.Time)
-		w.byte(byte(l.Type))
-		w.fixed(l.Ident)
-		w.fixed32(l.Digest)
-		w.at(l.At)
-	}
+	u := useContext{}
 	for _, uses := range [][]freshness.Use{f.Uses, f.Rivals} {
 		w.uint(uint64(len(uses)))
 		for i := range uses {
-			w.use(&uses[i])
+			w.use(&l, &u, &uses[i])
 		}
 	}
 	return w.b
 }
 
-func (w *writer) mark(m *freshness.Mark) {
-	w.flags(m.Set)
-	if m.Set {
+// parts returns how many parts of events a workflow has, at most.
+func parts(f *freshness.Workflow) int {
+	n := 3 + len(f.Steps) + len(f.Uses) + len(f.Rivals)
+	for i := range f.Items {
+		n += len(f.Items[i].Loads) + len(f.Items[i].Drops)
+	}
+	return n
+}
+
+// findParts finds the lines of all parts, in the order in which they are written.
+func (l *lineWriter) findParts(f *freshness.Workflow) {
+	if f.Type.Name != "" {
+		l.find(f.Type.Time, f.Type.ID, 0, nil)
+	}
+	for _, m := range []*freshness.Mark{&f.Begun, &f.Over} {
+		if m.Set {
+			l.find(m.Time, m.ID, m.Type, nil)
+		}
+	}
+	for i := range f.Items {
+		h := &f.Items[i]
+		for j := range h.Loads {
+			x := &h.Loads[j]
+			l.find(x.Time, x.ID, 0, &x.At)
+		}
+		for j := range h.Drops {
+			l.find(h.Drops[j].Time, h.Drops[j].ID, 0, nil)
+		}
+	}
+	for i := range f.Steps {
+		l.find(f.Steps[i].Time, f.Steps[i].ID, f.Steps[i].Type, nil)
+	}
+	for _, uses := range [][]freshness.Use{f.Uses, f.Rivals} {
+		for i := range uses {
+			l.find(uses[i].Time, uses[i].ID, 0, &uses[i].At)
+		}
+	}
+}
+
+func (w *writer) cut(c *freshness.Cut) {
+	for _, n := range []int64{c.Loads, c.Uses, c.Steps, c.Lines, c.Items} {
+		w.uint(uint64(n))
+	}
+	w.time(c.LoadsThrough)
+	w.time(c.StepsThrough)
+	w.time(c.UsesThrough)
+}
+
+func (w *writer) mark(l *lineWriter, m *freshness.Mark) {
+	if m.Set && !w.part(l) {
 		w.time(m.Time)
 		w.byte(byte(m.Type))
 		w.string(m.ID)
@@ -76,32 +142,38 @@ func (w *writer) at(a freshness.At) {
 	w.uint(uint64(a.Offset))
 }
 
-func (w *writer) holding(h *freshness.Holding) {
-	w.string(h.Kind)
+func (w *writer) holding(l *lineWriter, h *freshness.Holding) {
+	w.name(h.Kind)
 	w.string(h.Key)
-	w.flags(h.Cut)
+	w.flags(h.Cut, len(h.Drops) > 0)
 	if h.Cut {
 		w.time(h.Through)
 	}
 	w.uint(uint64(len(h.Loads)))
 	for i := range h.Loads {
-		l := &h.Loads[i]
-		w.flags(l.Ref.HasSeq, l.Ref.HasAsOf)
-		w.time(l.Time)
-		w.string(l.ID)
-		w.ref(l.Ref.Version, l.Ref.Digest, l.Ref.Seq, l.Ref.AsOf, l.Ref.HasSeq, l.Ref.HasAsOf)
-		w.at(l.At)
+		x := &h.Loads[i]
+		w.flags(x.Ref.HasSeq, x.Ref.HasAsOf)
+		if !w.part(l) {
+			w.time(x.Time)
+			w.string(x.ID)
+			w.at(x.At)
+		}
+		w.ref(x.Ref.Version, x.Ref.Seq, x.Ref.AsOf, x.Ref.HasSeq, x.Ref.HasAsOf)
+	}
+	if len(h.Drops) == 0 {
+		return
 	}
 	w.uint(uint64(len(h.Drops)))
 	for i := range h.Drops {
-		w.time(h.Drops[i].Time)
-		w.string(h.Drops[i].ID)
+		if !w.part(l) {
+			w.time(h.Drops[i].Time)
+			w.string(h.Drops[i].ID)
+		}
 	}
 }
 
-func (w *writer) ref(version, digest string, seq int64, asOf event.Time, hasSeq, hasAsOf bool) {
-	w.string(version)
-	w.string(digest)
+func (w *writer) ref(version string, seq int64, asOf event.Time, hasSeq, hasAsOf bool) {
+	w.name(version)
 	if hasSeq {
 		w.int(seq)
 	}
@@ -110,35 +182,74 @@ func (w *writer) ref(version, digest string, seq int64, asOf event.Time, hasSeq,
 	}
 }
 
-func (w *writer) use(u *freshness.Use) {
-	w.flags(u.Kind == freshness.Executed, u.HasClass, u.HasBasedOn, u.Said.Unsettled)
+func (w *writer) step(l *lineWriter, s *freshness.Step) {
+	if !w.part(l) {
+		w.time(s.Time)
+		w.byte(byte(s.Type))
+		w.string(s.ID)
+	}
+	w.name(s.CallID)
+}
+
+// useContext is what a use may have in common with the one before it.
+type useContext struct {
+	data     string
+	contract uint64
+}
+
+func (w *writer) use(l *lineWriter, c *useContext, u *freshness.Use) {
+	same := u.Said.Revision > 0 && u.Said.Contract == c.contract
+	w.flags(u.Kind == freshness.Executed, u.HasClass, u.HasBasedOn, u.Said.Unsettled, u.CheckID != "", u.TraceParent != "", same)
 	w.byte(byte(u.Traffic))
-	w.time(u.Time)
-	w.string(u.DecisionID)
-	w.string(u.ID)
-	w.string(u.Source)
-	w.string(u.Data)
-	w.string(u.Class)
-	w.string(u.CheckID)
-	w.string(u.TraceParent)
-	w.at(u.At)
-	w.uint(uint64(len(u.BasedOn)))
+	if !w.part(l) {
+		w.time(u.Time)
+		w.string(u.ID)
+		w.at(u.At)
+	}
+	w.name(u.DecisionID)
+	w.name(u.Source)
+	w.name(u.Class)
+	w.data(c, u.Data)
+	if u.CheckID != "" {
+		w.string(u.CheckID)
+	}
+	if u.TraceParent != "" {
+		w.string(u.TraceParent)
+	}
+	if u.HasBasedOn {
+		w.uint(uint64(len(u.BasedOn)))
+	}
 	for i := range u.BasedOn {
 		r := &u.BasedOn[i]
 		w.flags(r.HasSeq, r.HasAsOf)
-		w.string(r.Kind)
-		w.string(r.Key)
-		w.ref(r.Version, r.Digest, r.Seq, r.AsOf, r.HasSeq, r.HasAsOf)
+		w.name(r.Kind)
+		w.name(r.Key)
+		w.ref(r.Version, r.Seq, r.AsOf, r.HasSeq, r.HasAsOf)
 	}
 	s := &u.Said
 	w.uint(uint64(s.Revision))
-	if s.Revision > 0 {
-		w.fixed(s.Digest)
-		w.fixed(s.Contract)
-		w.byte(byte(s.Verdict))
-		w.time(s.JudgedAt)
-		w.time(s.CompleteThrough)
+	if s.Revision == 0 {
+		return
 	}
+	w.fixed(s.Digest)
+	if !same {
+		w.fixed(s.Contract)
+		c.contract = s.Contract
+	}
+	w.byte(byte(s.Verdict))
+	w.time(s.JudgedAt)
+	w.time(s.CompleteThrough)
+}
+
+// data appends the raw data of a decision: what it has in common with that of the one before, most of which is the names of fields, is not
+// repeated.
+func (w *writer) data(c *useContext, data string) {
+	begin := sharedPrefix(c.data, data)
+	end := sharedSuffix(c.data[begin:], data[begin:])
+	w.uint(uint64(begin))
+	w.uint(uint64(end))
+	w.string(data[begin : len(data)-end])
+	c.data = data
 }
 
 // DecodeWorkflow reads the row of a workflow, which keeps b. Intern, if given, returns one copy of strings that many rows share.
@@ -146,44 +257,56 @@ func DecodeWorkflow(id string, b []byte, intern func(string) string) (*freshness
 	if len(b) == 0 || b[0] != workflowVersion {
 		return nil, fmt.Errorf("%w: workflow row of version %v, this release reads %d", ErrRow, b[:min(1, len(b))], workflowVersion)
 	}
-	r := reader{b: b[1:], intern: intern}
+	r := reader{b: b[1:], intern: intern, names: newRecent()}
 	f := freshness.NewWorkflow(id)
-	for n := r.count(); n > 0; n-- {
-		f.Topics = append(f.Topics, r.name())
+	has := r.byte()
+	if n := r.count(); n > 0 {
+		f.Topics = make([]string, n)
+		for i := range f.Topics {
+			f.Topics[i] = r.name()
+		}
 	}
-	f.First, f.Last = r.time(), r.time()
-	f.Type.Name, f.Type.Time, f.Type.ID, f.Type.Source = r.name(), r.time(), r.string(), r.name()
-	for _, n := range []*int64{&f.Cut.Loads, &f.Cut.Uses, &f.Cut.Steps, &f.Cut.Lines, &f.Cut.Items} {
-		*n = int64(r.uint())
+	var l lineReader
+	f.Lines = r.lines(&l)
+	if n := len(f.Lines); n > 0 {
+		f.First, f.Last = f.Lines[0].Time, f.Lines[n-1].Time
 	}
-	f.Cut.LoadsThrough, f.Cut.StepsThrough, f.Cut.UsesThrough = r.time(), r.time(), r.time()
-	r.mark(&f.Begun)
-	r.mark(&f.Over)
+	if r.flag(has, hasRange) {
+		f.First, f.Last = r.time(), r.time()
+	}
+	if r.flag(has, hasCut) {
+		r.cut(&f.Cut)
+	}
+	if r.flag(has, hasType) {
+		c := &f.Type
+		c.Name = r.name()
+		if x, id := r.part(&l); x != nil {
+			c.Time, c.ID = x.Time, id
+		} else {
+			c.Time, c.ID = r.time(), r.string()
+		}
+		c.Source = r.name()
+	}
+	r.mark(&l, &f.Begun, r.flag(has, hasBegun))
+	r.mark(&l, &f.Over, r.flag(has, hasOver))
 	if n := r.count(); n > 0 {
 		f.Items = make([]freshness.Holding, n)
 		for i := range f.Items {
-			r.holding(&f.Items[i])
+			r.holding(&l, &f.Items[i])
 		}
 	}
 	if n := r.count(); n > 0 {
 		f.Steps = make([]freshness.Step, n)
 		for i := range f.Steps {
-			s := &f.Steps[i]
-			s.Time, s.Type, s.ID, s.CallID = r.time(), event.Type(r.byte()), r.string(), r.string()
+			r.step(&l, &f.Steps[i])
 		}
 	}
-	if n := r.count(); n > 0 {
-		f.Lines = make([]freshness.Line, n)
-		for i := range f.Lines {
-			l := &f.Lines[i]
-			l.Time, l.Type, l.Ident, l.Digest, l.At = r.time(), event.Type(r.byte()), r.fixed(), r.fixed32(), r.at()
-		}
-	}
+	var u useContext
 	for _, uses := range []*[]freshness.Use{&f.Uses, &f.Rivals} {
 		if n := r.count(); n > 0 {
 			*uses = make([]freshness.Use, n)
 			for i := range *uses {
-				r.use(&(*uses)[i])
+				r.use(&l, &u, &(*uses)[i])
 			}
 		}
 	}
@@ -193,73 +316,130 @@ func DecodeWorkflow(id string, b []byte, intern func(string) string) (*freshness
 	return f, nil
 }
 
+func (r *reader) cut(c *freshness.Cut) {
+	for _, n := range []*int64{&c.Loads, &c.Uses, &c.Steps, &c.Lines, &c.Items} {
+		*n = int64(r.uint())
+	}
+	c.LoadsThrough, c.StepsThrough, c.UsesThrough = r.time(), r.time(), r.time()
+}
+
 func (r *reader) at() freshness.At {
 	return freshness.At{Topic: uint16(r.uint()), Partition: int32(r.uint()), Offset: int64(r.uint())}
 }
 
-func (r *reader) mark(m *freshness.Mark) {
-	if m.Set = r.flag(r.byte(), 0); m.Set {
+func (r *reader) mark(l *lineReader, m *freshness.Mark, set bool) {
+	if m.Set = set; !set {
+		return
+	}
+	if x, id := r.part(l); x != nil {
+		m.Time, m.Type, m.ID = x.Time, x.Type, id
+	} else {
 		m.Time, m.Type, m.ID = r.time(), event.Type(r.byte()), r.string()
 	}
 }
 
-func (r *reader) holding(h *freshness.Holding) {
-	h.Kind, h.Key = r.name(), r.name()
-	if h.Cut = r.flag(r.byte(), 0); h.Cut {
+func (r *reader) holding(l *lineReader, h *freshness.Holding) {
+	h.Kind, h.Key = r.name(), r.shared()
+	v := r.byte()
+	if h.Cut = r.flag(v, 0); h.Cut {
 		h.Through = r.time()
 	}
 	if n := r.count(); n > 0 {
 		h.Loads = make([]freshness.Load, n)
 		for i := range h.Loads {
-			l := &h.Loads[i]
-			v := r.byte()
-			l.Time, l.ID = r.time(), r.string()
-			l.Ref.HasSeq, l.Ref.HasAsOf = r.flag(v, 0), r.flag(v, 1)
-			l.Ref.Version, l.Ref.Digest, l.Ref.Seq, l.Ref.AsOf = r.ref(l.Ref.HasSeq, l.Ref.HasAsOf)
-			l.At = r.at()
+			r.load(l, &h.Loads[i])
 		}
+	}
+	if !r.flag(v, 1) {
+		return
 	}
 	if n := r.count(); n > 0 {
 		h.Drops = make([]freshness.Drop, n)
 		for i := range h.Drops {
-			h.Drops[i] = freshness.Drop{Time: r.time(), ID: r.string()}
+			if x, id := r.part(l); x != nil {
+				h.Drops[i] = freshness.Drop{Time: x.Time, ID: id}
+			} else {
+				h.Drops[i] = freshness.Drop{Time: r.time(), ID: r.string()}
+			}
 		}
 	}
 }
 
-func (r *reader) ref(hasSeq, hasAsOf bool) (version, digest string, seq int64, asOf event.Time) {
-	version, digest = r.name(), r.string()
+func (r *reader) load(l *lineReader, to *freshness.Load) {
+	v := r.byte()
+	if x, id := r.part(l); x != nil {
+		to.Time, to.ID, to.At = x.Time, id, x.At
+	} else {
+		to.Time, to.ID, to.At = r.time(), r.string(), r.at()
+	}
+	to.Ref.HasSeq, to.Ref.HasAsOf = r.flag(v, 0), r.flag(v, 1)
+	to.Ref.Version, to.Ref.Seq, to.Ref.AsOf = r.ref(to.Ref.HasSeq, to.Ref.HasAsOf)
+}
+
+func (r *reader) ref(hasSeq, hasAsOf bool) (version string, seq int64, asOf event.Time) {
+	version = r.name()
 	if hasSeq {
 		seq = r.int()
 	}
 	if hasAsOf {
 		asOf = r.time()
 	}
-	return version, digest, seq, asOf
+	return version, seq, asOf
 }
 
-func (r *reader) use(u *freshness.Use) {
+func (r *reader) step(l *lineReader, s *freshness.Step) {
+	if x, id := r.part(l); x != nil {
+		s.Time, s.Type, s.ID = x.Time, x.Type, id
+	} else {
+		s.Time, s.Type, s.ID = r.time(), event.Type(r.byte()), r.string()
+	}
+	s.CallID = r.name()
+}
+
+func (r *reader) use(l *lineReader, c *useContext, u *freshness.Use) {
 	v := r.byte()
 	if r.flag(v, 0) {
 		u.Kind = freshness.Executed
 	}
 	u.HasClass, u.HasBasedOn, u.Said.Unsettled = r.flag(v, 1), r.flag(v, 2), r.flag(v, 3)
 	u.Traffic = event.TrafficClass(r.byte())
-	u.Time, u.DecisionID, u.ID, u.Source, u.Data = r.time(), r.string(), r.string(), r.name(), r.string()
-	u.Class, u.CheckID, u.TraceParent, u.At = r.name(), r.string(), r.string(), r.at()
-	if n := r.count(); n > 0 {
-		u.BasedOn = make([]event.Ref, n)
-		for i := range u.BasedOn {
-			b := &u.BasedOn[i]
-			v := r.byte()
-			b.HasSeq, b.HasAsOf, b.Kind, b.Key = r.flag(v, 0), r.flag(v, 1), r.name(), r.name()
-			b.Version, b.Digest, b.Seq, b.AsOf = r.ref(b.HasSeq, b.HasAsOf)
-		}
+	if x, id := r.part(l); x != nil {
+		u.Time, u.ID, u.At = x.Time, id, x.At
+	} else {
+		u.Time, u.ID, u.At = r.time(), r.string(), r.at()
+	}
+	u.DecisionID, u.Source, u.Class = r.name(), r.name(), r.name()
+	u.Data = r.data(c)
+	if r.flag(v, 4) {
+		u.CheckID = r.string()
+	}
+	if r.flag(v, 5) {
+		u.TraceParent = r.string()
+	}
+	if u.HasBasedOn {
+		u.BasedOn = make([]event.Ref, r.count())
+	}
+	for i := range u.BasedOn {
+		b := &u.BasedOn[i]
+		v := r.byte()
+		b.HasSeq, b.HasAsOf, b.Kind, b.Key = r.flag(v, 0), r.flag(v, 1), r.name(), r.name()
+		b.Version, b.Seq, b.AsOf = r.ref(b.HasSeq, b.HasAsOf)
 	}
 	s := &u.Said
-	s.Revision = int32(r.uint())
-	if s.Revision > 0 {
-		s.Digest, s.Contract, s.Verdict = r.fixed(), r.fixed(), freshness.VerdictKind(r.byte())
-		s.JudgedAt, s.CompleteThrough = r.time(), r.time()
+	if s.Revision = int32(r.uint()); s.Revision == 0 {
+		return
 	}
+	s.Digest = r.fixed()
+	if !r.flag(v, 6) {
+		c.contract = r.fixed()
+	}
+	s.Contract, s.Verdict = c.contract, freshness.VerdictKind(r.byte())
+	s.JudgedAt, s.CompleteThrough = r.time(), r.time()
+}
+
+func (r *reader) data(c *useContext) string {
+	begin := r.within(len(c.data))
+	end := r.within(len(c.data) - begin)
+	c.data = r.joined(c.data[:begin], c.data[len(c.data)-end:])
+	return c.data
 }

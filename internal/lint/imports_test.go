@@ -18,6 +18,8 @@ func sees() map[string][]string {
 		"freshness":        {"event"},
 		"slo":              {"event", "freshness"},
 		"checkid":          {"event", "freshness"},
+		"alerts":           {"event", "freshness", "slo"},
+		"alerts/dispatch":  {"event", "freshness", "slo", "alerts", "internal/metrics"},
 		"state":            {"event", "freshness", "slo"},
 		"topology":         {"event", "freshness", "slo", "state"},
 		"embedded":         {"internal/await"},
@@ -25,17 +27,17 @@ func sees() map[string][]string {
 		"internal/await":   nil,
 		"internal/metrics": nil,
 		"internal/lint":    nil,
-		"processors":       {"checkid", "event", "freshness", "slo", "state", "topology", "internal/await", "internal/metrics"},
-		"query":            {"checkid", "event", "freshness", "slo", "state", "internal/metrics"},
+		"processors":       {"checkid", "alerts", "event", "freshness", "slo", "state", "topology", "internal/await", "internal/metrics"},
+		"query":            {"checkid", "alerts", "event", "freshness", "slo", "state", "internal/metrics"},
 		"bench":            {"event", "freshness", "slo", "topology"},
-		"cmd":              {"checkid", "event", "freshness", "slo", "state", "topology", "embedded", "recorded", "internal/await", "internal/metrics", "processors", "query", "bench"},
-		"test":             {"checkid", "event", "freshness", "slo", "state", "topology", "embedded", "recorded", "internal/await", "internal/metrics", "processors", "query", "bench", "cmd"},
+		"cmd":              {"checkid", "alerts", "alerts/dispatch", "event", "freshness", "slo", "state", "topology", "embedded", "recorded", "internal/await", "internal/metrics", "processors", "query", "bench"},
+		"test":             {"checkid", "alerts", "alerts/dispatch", "event", "freshness", "slo", "state", "topology", "embedded", "recorded", "internal/await", "internal/metrics", "processors", "query", "bench", "cmd"},
 	}
 }
 
 // others says what the pure packages may import beside the standard library.
 func others() map[string][]string {
-	return map[string][]string{"checkid": nil, "event": nil, "freshness": nil, "slo": {"go.yaml.in/yaml/v3"}}
+	return map[string][]string{"alerts": nil, "checkid": nil, "event": nil, "freshness": nil, "slo": {"go.yaml.in/yaml/v3"}}
 }
 
 // listed is what go list says of a package.

@@ -10,6 +10,10 @@ RACE := ./processors/... ./state/... ./embedded/... ./internal/metrics/... ./cmd
 FUZZ      := ./checkid:FuzzDecode ./event:FuzzDecode ./event:FuzzParseTime ./slo:FuzzParse ./state:FuzzDecode ./cmd/freshet/retime:FuzzThereAndBack
 FUZZ_TIME ?= 20s
 
+# A real Kafka of this machine needs Java 17 or later, and Maven the first time. FRESHET_KAFKA=require makes it an error that they are missing.
+KAFKA     := $(GO) run ./test/kafka/run
+KAFKA_N   ?= 1
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
@@ -33,6 +37,22 @@ test: ## Run all tests (less than five minutes).
 .PHONY: exact
 exact: ## Run the golden sets through the engine in every combination (up to an hour).
 	$(GO) test ./test/exact -count=1 -exact.full -timeout 60m
+
+.PHONY: kafka-start
+kafka-start: ## Start a real Kafka on 127.0.0.1:9092 (KAFKA_N=3: three brokers), data under build/.
+	@$(KAFKA) start -brokers $(KAFKA_N)
+
+.PHONY: kafka-stop
+kafka-stop: ## Stop it; its data stay.
+	@$(KAFKA) stop
+
+.PHONY: test-kafka
+test-kafka: export FRESHET_KAFKA ?= try
+test-kafka: ## Run on a real Kafka what is otherwise tested on the embedded broker.
+	$(GO) test ./test/kafka -count=1 -v -timeout 10m
+	$(KAFKA) with -- sh -c '$(GO) test ./test/exact -count=1 -timeout 30m -exact.brokers "$$FRESHET_TEST_BROKERS"'
+	$(KAFKA) with -- $(GO) test ./processors/tail ./processors/clock -count=1 -timeout 10m -run '/kafka|Kafka'
+	@$(KAFKA) check
 
 .PHONY: check
 check: fmt vet staticcheck lint generated race ## Run what CI runs after the tests.
@@ -85,4 +105,4 @@ fuzz: ## Fuzz everything that parses, for FUZZ_TIME each.
 
 .PHONY: clean
 clean: ## Remove what was built.
-	rm -rf bin
+	rm -rf bin build

@@ -1,0 +1,31 @@
+package kafka
+
+import (
+	"os/exec"
+	"runtime"
+	"sync"
+	"syscall"
+)
+
+// mortal starts processes that die with this one. Linux ties that to the thread that started them, so one thread does it, and stays.
+var mortal = sync.OnceValue(func() chan<- func() {
+	work := make(chan func())
+	go func() {
+		runtime.LockOSThread()
+		for f := range work {
+			f()
+		}
+	}()
+	return work
+})
+
+// launch starts a command; if dies is set it does not outlive this process, however that ends.
+func launch(cmd *exec.Cmd, dies bool) error {
+	if !dies {
+		return cmd.Start()
+	}
+	cmd.SysProcAttr.Pdeathsig = syscall.SIGKILL
+	err := make(chan error)
+	mortal() <- func() { err <- cmd.Start() }
+	return <-err
+}

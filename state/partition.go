@@ -38,15 +38,16 @@ type Partition struct {
 	schema Schema
 	limit  int // clean decoded rows kept
 
-	rows    map[string]*slot
-	dirty   []*slot
-	sealed  []Write
-	index   *pebble.Batch // derived entries of the sealed rows
-	size    int           // bytes of the sealed rows
-	slab    Slab          // encoded rows, held by the records until they are acknowledged
-	scratch []byte
-	txn     uint64        // transactions sealed so far
-	done    atomic.Uint64 // of them, committed
+	rows      map[string]*slot
+	dirty     []*slot
+	sealed    []Write
+	index     *pebble.Batch // derived entries of the sealed rows
+	size      int           // bytes of the sealed rows
+	slab      Slab          // encoded rows, held by the records until they are acknowledged
+	scratch   []byte
+	committed func([]Write) // told of every transaction, if set
+	txn       uint64        // transactions sealed so far
+	done      atomic.Uint64 // of them, committed
 
 	live     bool
 	offset   int64
@@ -227,6 +228,9 @@ func (p *Partition) stageOffset(b *pebble.Batch, offset int64) error {
 
 // Committed is called once the batch of Stage is in Pebble.
 func (p *Partition) Committed() {
+	if p.committed != nil && len(p.sealed) > 0 {
+		p.committed(p.sealed)
+	}
 	p.sealed = nil
 	if p.index != nil {
 		_ = p.index.Close()

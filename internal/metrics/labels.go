@@ -75,6 +75,8 @@ func closedValues(series, label string) []string {
 			return nil
 		}
 		return []string{"source_late", "consumer_lag", "serving_stale", "hold_approval", "hold_tool", "hold_retry", "hold_waiting", "hold_other", "source_silent"}
+	case "why":
+		return []string{"no-token", "forbidden", "workflow-type", "foreign-host", "foreign-origin", "too-many-requests", "too-many-waiters", "too-many-watchers", "too-many-connections"}
 	case "hop":
 		return []string{HopSource, HopServing, HopHold}
 	case "state":

@@ -68,6 +68,8 @@ type Metrics struct {
 	// LimitReached counts by limit how often a list would have grown beyond it.
 	LimitReached *prometheus.CounterVec
 
+	Query
+
 	series []Series
 }
 
@@ -86,6 +88,7 @@ func New(reg prometheus.Registerer) *Metrics {
 	b.sources()
 	b.engine()
 	b.gateway()
+	b.query()
 	b.build()
 	return m
 }

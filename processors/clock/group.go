@@ -185,6 +185,23 @@ func (g *Group) Read(partition int32) (applied, complete event.Time, live bool) 
 	return event.Time(gp.applied.Load()), gp.Complete(), gp.live.Load()
 }
 
+// Position returns the offset below which everything on a partition of an input has been applied and committed, false if it is not known
+// here.
+func (g *Group) Position(topic string, partition int32) (int64, bool) {
+	g.mu.RLock()
+	gp := g.parts[partition]
+	g.mu.RUnlock()
+	if gp == nil {
+		return 0, false
+	}
+	for i := range g.inputs {
+		if g.inputs[i].Topic == topic && i < len(gp.inputs) {
+			return gp.inputs[i].Position()
+		}
+	}
+	return 0, false
+}
+
 // Why says of a partition what holds its clock back, and how many records it is behind.
 func (g *Group) Why(partition int32) (input string, why Reason, behind int64) {
 	g.mu.RLock()

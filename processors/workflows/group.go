@@ -13,6 +13,7 @@ import (
 	"github.com/freshet-io/freshet/processors/intake"
 	"github.com/freshet-io/freshet/processors/sources"
 	"github.com/freshet-io/freshet/processors/tail"
+	"github.com/freshet-io/freshet/processors/workflows/read"
 	"github.com/freshet-io/freshet/state"
 	"github.com/freshet-io/freshet/topology"
 	"github.com/go-kit/log"
@@ -39,6 +40,7 @@ type Deps struct {
 	Clock       *clock.Group
 	Limits      freshness.Limits
 	Verdicts    string // topic
+	Reads       *read.Reader
 	Metrics     *metrics.Metrics
 	Now         func() time.Time
 	Logger      log.Logger
@@ -110,6 +112,8 @@ func (g *Group) Assign(ctx context.Context, p *gateway.Partition) error {
 	p.User = pt
 	pt.showOpen(1)
 	pt.clock = g.Clock.Assigned(p)
+	p.Rows.OnCommitted(func(rows []state.Write) { g.Reads.Committed(p.ID, rows) })
+	g.Reads.Assigned(p.ID)
 	return nil
 }
 
@@ -137,6 +141,7 @@ func (g *Group) Claimed(p *gateway.Partition, input int, initial int64) {
 
 // Revoke forgets a partition.
 func (g *Group) Revoke(p *gateway.Partition) {
+	g.Reads.Revoked(p.ID)
 	g.Clock.Revoked(p)
 	pt := p.User.(*partition)
 	pt.showOpen(-1)
@@ -165,6 +170,7 @@ func (g *Group) Seal(p *gateway.Partition) {
 func (g *Group) Committed(p *gateway.Partition, barrier uint64, next, newest []int64) {
 	g.Clock.Committed(p, next, newest)
 	p.User.(*partition).drive.committed(barrier)
+	g.Reads.Moved(p.ID)
 }
 
 // Unit folds and judges the records of one workflow, or does what a virtual message asks for.

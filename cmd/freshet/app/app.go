@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"path/filepath"
 	"time"
 
@@ -15,6 +16,8 @@ import (
 	"github.com/freshet-io/freshet/processors/gateway"
 	"github.com/freshet-io/freshet/processors/sources"
 	"github.com/freshet-io/freshet/processors/tail"
+	"github.com/freshet-io/freshet/processors/workflows/read"
+	"github.com/freshet-io/freshet/query"
 	"github.com/freshet-io/freshet/slo"
 	"github.com/freshet-io/freshet/state"
 	"github.com/freshet-io/freshet/topology"
@@ -56,6 +59,8 @@ type App struct {
 	topic        *contracts.Topic
 	view         *sources.View
 	groups       groups
+	reads        *read.Reader
+	query        *query.Server
 
 	httpAddr string
 }
@@ -72,6 +77,9 @@ func New(cfg Config, logger log.Logger) (*App, error) {
 	a.reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	a.m = metrics.New(a.reg)
 	if err := a.readContract(); err != nil {
+		return nil, err
+	}
+	if err := a.newServer(); err != nil {
 		return nil, err
 	}
 	if err := a.wire(); err != nil {
@@ -138,6 +146,9 @@ func (a *App) Brokers() []string { return a.brokers }
 
 // HTTPAddr returns where HTTP listens, once it does.
 func (a *App) HTTPAddr() string { return a.httpAddr }
+
+// Query returns the HTTP server's handler, as it is served to this machine.
+func (a *App) Query() http.Handler { return a.query.Handler(true) }
 
 // Graph returns the stream graph.
 func (a *App) Graph() *topology.Graph { return a.graph }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/freshet-io/freshet/embedded"
 	"github.com/freshet-io/freshet/processors/gateway"
+	"github.com/freshet-io/freshet/query"
 	"github.com/freshet-io/freshet/topology"
 )
 
@@ -30,6 +31,7 @@ type Config struct {
 	Topics   topology.Config
 	Embedded embedded.Config
 	Gateway  gateway.Config
+	Query    query.Config
 }
 
 // Targets are the values of -target.
@@ -53,6 +55,7 @@ func (c *Config) RegisterFlags(f *flag.FlagSet) {
 	c.Topics.RegisterFlags(f)
 	c.Embedded.RegisterFlags(f)
 	c.Gateway.RegisterFlags(f)
+	c.Query.RegisterFlags(f)
 }
 
 // Validate names the flag, the value and what is allowed.
@@ -73,8 +76,8 @@ func (c *Config) Validate() error {
 		switch {
 		case err != nil:
 			errs = append(errs, fmt.Errorf("-http.listen %q: must be host:port", c.HTTPListen))
-		case !c.Insecure && host != "localhost" && (ip == nil || !ip.IsLoopback()):
-			errs = append(errs, fmt.Errorf("-http.listen %q: other machines could reach it and nobody would be asked who they are; use a loopback address, or say -insecure", c.HTTPListen))
+		case !c.Insecure && c.Query.TokensFile == "" && host != "localhost" && (ip == nil || !ip.IsLoopback()):
+			errs = append(errs, fmt.Errorf("-http.listen %q: other machines could reach it and nobody would be asked who they are; use a loopback address, give -auth.tokens-file, or say -insecure", c.HTTPListen))
 		}
 	}
 	for _, b := range c.brokers() {
@@ -90,7 +93,14 @@ func (c *Config) Validate() error {
 			errs = append(errs, fmt.Errorf("-memory.limit %q: %w", c.MemoryLimit, err))
 		}
 	}
-	return errors.Join(append(errs, c.Topics.Validate(), c.Embedded.Validate(), c.Gateway.Validate())...)
+	return errors.Join(append(errs, c.Topics.Validate(), c.Embedded.Validate(), c.Gateway.Validate(), c.Query.Validate())...)
+}
+
+// local says whether only this machine reaches the HTTP server.
+func (c *Config) local() bool {
+	host, _, _ := net.SplitHostPort(c.HTTPListen)
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 func (c *Config) brokers() []string {

@@ -9,28 +9,41 @@ import (
 	"strings"
 	"time"
 
+	"github.com/freshet-io/freshet/query"
+	"github.com/freshet-io/freshet/query/access"
 	"github.com/grafana/dskit/services"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// newHTTP serves what operations need.
+// operations are the routes of those who run the engine.
+func (a *App) operations() []query.Route {
+	plain := func(f http.HandlerFunc) query.Handler {
+		return func(w http.ResponseWriter, r *http.Request, _ *access.Client) { f(w, r) }
+	}
+	metrics := promhttp.HandlerFor(a.reg, promhttp.HandlerOpts{EnableOpenMetrics: true})
+	return []query.Route{
+		{Pattern: "GET /healthz", Handler: plain(func(w http.ResponseWriter, _ *http.Request) { say(w, http.StatusOK, "ok") })},
+		{Pattern: "GET /ready", Handler: plain(a.serveReady)},
+		{Pattern: "GET /metrics", Scope: access.Read, Handler: plain(metrics.ServeHTTP)},
+		{Pattern: "GET /services", Scope: access.Admin, Handler: plain(a.serveServices)},
+		{Pattern: "GET /config", Scope: access.Admin, Handler: plain(a.serveConfig)},
+	}
+}
+
+func (a *App) serveReady(w http.ResponseWriter, _ *http.Request) {
+	if err := a.Ready(); err != nil {
+		say(w, http.StatusServiceUnavailable, err.Error())
+		return
+	}
+	say(w, http.StatusOK, "ready")
+}
+
+// newHTTP lets the query server listen.
 func (a *App) newHTTP() (services.Service, error) {
 	if a.cfg.HTTPListen == "" {
 		return services.NewIdleService(nil, nil), nil
 	}
-	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(a.reg, promhttp.HandlerOpts{EnableOpenMetrics: true}))
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { say(w, http.StatusOK, "ok") })
-	mux.HandleFunc("GET /ready", func(w http.ResponseWriter, _ *http.Request) {
-		if err := a.Ready(); err != nil {
-			say(w, http.StatusServiceUnavailable, err.Error())
-			return
-		}
-		say(w, http.StatusOK, "ready")
-	})
-	mux.HandleFunc("GET /services", a.serveServices)
-	mux.HandleFunc("GET /config", a.serveConfig)
-	srv := &http.Server{Handler: local(a.cfg.Insecure, mux), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second, WriteTimeout: time.Minute, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10}
+	srv := &http.Server{Handler: a.query.Handler(a.cfg.local()), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second, WriteTimeout: time.Minute, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10}
 	failed := make(chan error, 1)
 	start := func(context.Context) error {
 		l, err := net.Listen("tcp", a.cfg.HTTPListen)
@@ -58,26 +71,6 @@ func (a *App) newHTTP() (services.Service, error) {
 		return nil
 	}
 	return services.NewBasicService(start, run, stop), nil
-}
-
-// local lets only requests through that name a local host, unless others are meant to come: a page in a browser must not reach the
-// server by a name of its own.
-func local(insecure bool, next http.Handler) http.Handler {
-	if insecure {
-		return next
-	}
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		host := r.Host
-		if h, _, err := net.SplitHostPort(host); err == nil {
-			host = h
-		}
-		ip := net.ParseIP(strings.Trim(host, "[]"))
-		if host != "localhost" && (ip == nil || !ip.IsLoopback()) {
-			say(w, http.StatusForbidden, fmt.Sprintf("host %q is not local", host))
-			return
-		}
-		next.ServeHTTP(w, r)
-	})
 }
 
 func say(w http.ResponseWriter, status int, text string) {

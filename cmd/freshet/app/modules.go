@@ -17,6 +17,7 @@ import (
 	"github.com/freshet-io/freshet/processors/sources"
 	"github.com/freshet-io/freshet/processors/tail"
 	"github.com/freshet-io/freshet/processors/workflows"
+	"github.com/freshet-io/freshet/processors/workflows/read"
 	"github.com/freshet-io/freshet/state"
 	"github.com/freshet-io/freshet/topology"
 	"github.com/go-kit/log"
@@ -40,6 +41,7 @@ const (
 	sourcesModule   = "sources"
 	workflowsModule = "workflows"
 	rekeyModule     = "rekey"
+	queryModule     = "query"
 	httpModule      = "http"
 )
 
@@ -48,7 +50,7 @@ func (a *App) wire() error {
 	m := modules.NewManager(log.NewNopLogger())
 	for name, start := range map[string]func() (services.Service, error){
 		brokerModule: a.newBroker, clusterModule: a.newCluster, storeModule: a.newStore, pollerModule: a.newPoller,
-		contractsModule: a.newContracts, viewModule: a.newView, sourcesModule: a.newSources, workflowsModule: a.newWorkflows, rekeyModule: a.newRekey, httpModule: a.newHTTP,
+		contractsModule: a.newContracts, viewModule: a.newView, sourcesModule: a.newSources, workflowsModule: a.newWorkflows, rekeyModule: a.newRekey, queryModule: a.newQuery, httpModule: a.newHTTP,
 	} {
 		m.RegisterModule(name, start, modules.UserInvisibleModule)
 	}
@@ -63,7 +65,8 @@ func (a *App) wire() error {
 		sourcesModule:   {storeModule, contractsModule},
 		workflowsModule: {storeModule, contractsModule, viewModule},
 		rekeyModule:     {storeModule, contractsModule},
-		Processor:       {sourcesModule, workflowsModule, rekeyModule, httpModule},
+		queryModule:     {sourcesModule, workflowsModule, rekeyModule, viewModule},
+		Processor:       {sourcesModule, workflowsModule, rekeyModule, queryModule, httpModule},
 		All:             {Processor},
 	} {
 		if err := m.AddDependency(name, needs...); err != nil {
@@ -309,11 +312,12 @@ func (a *App) newSources() (services.Service, error) {
 func (a *App) newWorkflows() (services.Service, error) {
 	g := a.graph.Workflows
 	return a.runGroup(g, func(c *clock.Group) (gateway.Spec, gateway.Group) {
+		a.reads = read.New(a.db, g.Partitions, a.cfg.Query.CacheBytes)
 		group := workflows.New(workflows.Deps{
 			Plan:   intake.NewPlan(a.graph, g, a.graph.RekeyedWorkflows, g.Partitions, a.m),
 			Events: a.events, Contracts: &a.contracts, View: a.view, SourceTable: a.graph.Sources.Table,
 			Partitioner: a.graph.Partitioner, Logs: a.logs, DB: a.db, Clock: c, Limits: freshness.DefaultLimits(),
-			Verdicts: a.graph.Verdicts, Metrics: a.m, Now: a.now, Logger: a.logger,
+			Verdicts: a.graph.Verdicts, Reads: a.reads, Metrics: a.m, Now: a.now, Logger: a.logger,
 		})
 		return a.spec(g, state.Workflows, workflows.Schema), group
 	}), nil

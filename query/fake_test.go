@@ -1,0 +1,174 @@
+package query
+
+import (
+	"bufio"
+	"bytes"
+	"compress/gzip"
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/freshet-io/freshet/event"
+	"github.com/freshet-io/freshet/freshness"
+	"github.com/freshet-io/freshet/internal/metrics"
+	"github.com/freshet-io/freshet/query/check"
+	"github.com/freshet-io/freshet/slo"
+	"github.com/go-kit/log"
+)
+
+// fake is an engine that has applied what a test gave it, in memory.
+type fake struct {
+	*freshness.Facts
+	batch    *freshness.Batch
+	contract *freshness.Contract
+	file     *slo.File
+	now      event.Time
+	here     bool
+	clock    check.Clock   // of every workflow partition
+	sources  []check.Clock // of the source partitions; nil: one that shows clock
+	next     chan struct{}
+	position int64 // of every input
+	row      func(id string) (*freshness.Workflow, error)
+}
+
+func (f *fake) Partition(string) int32            { return 0 }
+func (f *fake) Owner(int32) check.Owner           { return check.Owner{Here: f.here} }
+func (f *fake) Clock(int32) check.Clock           { return f.clock }
+func (f *fake) Next(int32) <-chan struct{}        { return f.next }
+func (f *fake) At(event.Time) *freshness.Contract { return f.contract }
+func (f *fake) DecisionRetention() freshness.Duration {
+	return f.file.DecisionRetention()
+}
+
+func (f *fake) Workflow(_ int32, id string) (*freshness.Workflow, error) {
+	if f.row != nil {
+		return f.row(id)
+	}
+	return f.batch.Workflow(id), nil
+}
+
+func (f *fake) Reach(_ int32, at freshness.Position) (func() bool, bool) {
+	return func() bool { return f.position > at.Offset }, at.Topic == "workflow.context"
+}
+
+// sourcesOf is the fake's other half: both have a method Partition.
+type sourcesOf struct{ *fake }
+
+func (f sourcesOf) Partition(_, key string) int32 {
+	if f.sources == nil {
+		return 0
+	}
+	return int32(len(key)) % int32(len(f.sources))
+}
+
+func (f sourcesOf) Clocks(to []check.Clock) []check.Clock {
+	if f.sources == nil {
+		return append(to, f.clock)
+	}
+	return append(to, f.sources...)
+}
+
+const (
+	second = event.Time(1000)
+	minute = 60 * second
+)
+
+// newFake folds structured events.
+func newFake(t testing.TB, contract string, lines [][]byte) *fake {
+	t.Helper()
+	text, err := os.ReadFile(contract)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file, err := slo.Parse(text, contract, func(string) (string, bool) { return "", true })
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := &fake{file: file, contract: file.Contract(), here: true, next: make(chan struct{})}
+	f.batch = freshness.NewBatch(f.contract, freshness.DefaultLimits())
+	f.Facts = f.batch.Facts()
+	f.add(t, lines...)
+	f.live(f.now + minute)
+	return f
+}
+
+func (f *fake) add(t testing.TB, lines ...[]byte) {
+	t.Helper()
+	d, e := event.NewDecoder(event.Config{}), event.Event{}
+	for i, line := range lines {
+		if reason := d.DecodeStructured(line, 0, &e); reason != event.OK {
+			t.Fatalf("line %d: %s", i+1, reason)
+		}
+		f.batch.Add(&e, freshness.Position{Topic: "t", Offset: int64(i)})
+		f.now = max(f.now, e.Time)
+	}
+}
+
+// live lets it be an instant, of which everything has been applied.
+func (f *fake) live(now event.Time) {
+	f.now = now
+	f.clock = check.Clock{Applied: now, Complete: now - 5*second, Live: true}
+}
+
+// serve returns a server over the fake.
+func (f *fake) serve(t testing.TB, cfg Config) *Server {
+	t.Helper()
+	if cfg.MaxBodyBytes == 0 {
+		cfg.MaxBodyBytes = 256 << 10
+	}
+	if cfg.MaxWaiters == 0 {
+		cfg.MaxWaiters = 4
+	}
+	s, err := New(cfg, Deps{Now: func() event.Time { return f.now }, Metrics: metrics.New(nil), Logger: log.NewNopLogger()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Attach(Engine{Workflows: f, Sources: sourcesOf{f}, Contracts: f})
+	return s
+}
+
+// post asks a server and returns the status and the answer.
+func post(t testing.TB, h http.Handler, path, body string) (int, map[string]any) {
+	t.Helper()
+	w := ask(h, httptest.NewRequest(http.MethodPost, "http://localhost"+path, strings.NewReader(body)))
+	var answer map[string]any
+	if err := json.Unmarshal(w.Body.Bytes(), &answer); err != nil {
+		t.Fatalf("%s: %v: %s", path, err, w.Body)
+	}
+	return w.Code, answer
+}
+
+func ask(h http.Handler, r *http.Request) *httptest.ResponseRecorder {
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	return w
+}
+
+const goldenDir = "../testdata/golden"
+
+func lines(t testing.TB, file string) [][]byte {
+	t.Helper()
+	raw, err := os.Open(filepath.Join(goldenDir, file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer raw.Close()
+	z, err := gzip.NewReader(raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all [][]byte
+	sc := bufio.NewScanner(z)
+	sc.Buffer(nil, 16<<20)
+	for sc.Scan() {
+		all = append(all, bytes.Clone(sc.Bytes()))
+	}
+	if err := sc.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return all
+}

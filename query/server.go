@@ -1,0 +1,139 @@
+package query
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/freshet-io/freshet/event"
+	"github.com/freshet-io/freshet/internal/metrics"
+	"github.com/freshet-io/freshet/query/access"
+	"github.com/freshet-io/freshet/query/check"
+	"github.com/freshet-io/freshet/query/problem"
+	"github.com/go-kit/log"
+	"github.com/go-kit/log/level"
+)
+
+// Engine is what the server asks of the engine.
+type Engine struct {
+	Workflows check.Workflows
+	Sources   check.Sources
+	Contracts check.Contracts
+}
+
+// Deps is what a Server works with.
+type Deps struct {
+	Now     func() event.Time
+	Metrics *metrics.Metrics
+	Logger  log.Logger
+}
+
+// Handler answers a request of a client.
+type Handler func(w http.ResponseWriter, r *http.Request, c *access.Client)
+
+// Route is a path with the scope that it needs.
+type Route struct {
+	Pattern string       // of http.ServeMux, with its method
+	Scope   access.Scope // 0: everyone may come, even without a token
+	Handler Handler
+}
+
+// Server serves HTTP. Routes are added before it serves; an engine may come and go while it does.
+type Server struct {
+	Deps
+	cfg     Config
+	key     []byte // signs the ids of checks
+	hosts   []string
+	tokens  *access.Tokens // nil: nobody is asked who they are
+	anyone  *access.Client
+	waiters chan struct{}
+	judge   atomic.Pointer[check.Judge] // nil while the engine is not there
+	mux     *http.ServeMux
+	pool    sync.Pool // *exchange
+}
+
+// New returns a server with the routes of the checks.
+func New(cfg Config, d Deps) (*Server, error) {
+	s := &Server{Deps: d, cfg: cfg, mux: http.NewServeMux(), anyone: access.Anyone(cfg.Rate), waiters: make(chan struct{}, cfg.MaxWaiters)}
+	s.pool.New = func() any { return new(exchange) }
+	for h := range strings.SplitSeq(cfg.Hosts, ",") {
+		if h = strings.ToLower(strings.TrimSpace(h)); h != "" {
+			s.hosts = append(s.hosts, h)
+		}
+	}
+	var err error
+	if s.key, err = cfg.Key(); err != nil {
+		return nil, err
+	}
+	if cfg.TokensFile != "" {
+		if s.tokens, err = access.Open(cfg.TokensFile, cfg.Rate); err != nil {
+			return nil, fmt.Errorf("-auth.tokens-file: %w", err)
+		}
+	}
+	s.mux.HandleFunc("/", s.nowhere)
+	s.Add(
+		Route{"POST /v1/check", access.Check, s.serveCheck},
+		Route{"POST /v1/gate", access.Check, s.serveGate},
+		Route{"POST /v1/check:batch", access.Check, s.serveBatch},
+	)
+	return s, nil
+}
+
+// Add adds routes.
+func (s *Server) Add(routes ...Route) {
+	for _, r := range routes {
+		s.mux.Handle(r.Pattern, s.guarded(r))
+	}
+}
+
+// Attach lets the server ask an engine.
+func (s *Server) Attach(e Engine) {
+	s.judge.Store(&check.Judge{Workflows: e.Workflows, Sources: e.Sources, Contracts: e.Contracts, Now: s.Now, Waiters: s.waiters})
+}
+
+// Detach takes the engine away: what is asked from now on is answered without one.
+func (s *Server) Detach() { s.judge.Store(nil) }
+
+// Handler returns the whole of the server. Local says that it listens where only this machine reaches it.
+func (s *Server) Handler(local bool) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer s.recover(w)
+		if !s.known(w, r, local) {
+			return
+		}
+		s.mux.ServeHTTP(w, r)
+	})
+}
+
+// recover says of a handler that panics that the server has failed, and not why.
+func (s *Server) recover(w http.ResponseWriter) {
+	switch err := recover(); err {
+	case nil:
+	case http.ErrAbortHandler:
+		panic(err)
+	default:
+		_ = level.Error(s.Logger).Log("msg", "a request has failed", "err", fmt.Sprint(err))
+		problem.Internal.Write(w, "", "")
+	}
+}
+
+// nowhere answers what no route takes.
+func (s *Server) nowhere(w http.ResponseWriter, r *http.Request) {
+	var allowed []string
+	for _, method := range []string{http.MethodGet, http.MethodPost} {
+		other := *r
+		other.Method = method
+		if _, pattern := s.mux.Handler(&other); pattern != "/" {
+			allowed = append(allowed, method)
+		}
+	}
+	if len(allowed) > 0 && !slices.Contains(allowed, r.Method) {
+		w.Header().Set("Allow", strings.Join(allowed, ", "))
+		problem.BadMethod.Write(w, fmt.Sprintf("it takes %s", strings.Join(allowed, " and ")), "")
+		return
+	}
+	problem.NotFound.Write(w, "no route has this path; /openapi.json lists all", "")
+}

@@ -3,13 +3,13 @@ package bench
 import (
 	"context"
 	"fmt"
-	"strings"
 	"sync"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/freshet-io/freshet/event"
+	"github.com/freshet-io/freshet/internal/access"
 	"github.com/freshet-io/freshet/topology"
 )
 
@@ -20,16 +20,15 @@ type Filled struct {
 }
 
 // Fill creates the graph's topics and writes the workload into its inputs. Progress is called with the number of records sent.
-func Fill(ctx context.Context, brokers []string, g *topology.Graph, w *Workload, progress func(records int64)) (Filled, error) {
-	client, err := kgo.NewClient(
-		kgo.SeedBrokers(brokers...),
+func Fill(ctx context.Context, cluster access.Cluster, g *topology.Graph, w *Workload, progress func(records int64)) (Filled, error) {
+	client, err := kgo.NewClient(cluster.Kgo(
 		kgo.RecordPartitioner(kgo.ManualPartitioner()),
 		kgo.ProducerBatchCompression(kgo.NoCompression()), // the padding would compress as no real event does
 		kgo.ProducerBatchMaxBytes(1_000_000),
 		kgo.MaxBufferedRecords(50_000),
-	)
+	)...)
 	if err != nil {
-		return Filled{}, fmt.Errorf("connect to %s: %w", strings.Join(brokers, ","), err)
+		return Filled{}, fmt.Errorf("connect to %s: %w", cluster, err)
 	}
 	defer client.Close()
 	adm := kadm.NewClient(client)

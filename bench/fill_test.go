@@ -9,6 +9,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 
 	"github.com/freshet-io/freshet/bench"
+	"github.com/freshet-io/freshet/internal/access"
 	"github.com/freshet-io/freshet/topology"
 )
 
@@ -26,7 +27,7 @@ func TestTheFloorReadsWhatWasFilledIn(t *testing.T) {
 		t.Fatal(err)
 	}
 	var said int64
-	filled, err := bench.Fill(ctx, cluster.ListenAddrs(), g, small(), func(n int64) { said = n })
+	filled, err := bench.Fill(ctx, access.Open(cluster.ListenAddrs()...), g, small(), func(n int64) { said = n })
 	if err != nil {
 		t.Fatal(err)
 	}

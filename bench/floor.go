@@ -13,8 +13,8 @@ import (
 
 // Floor reads all records of the graph's inputs with a consumer group that does nothing with them: what no engine that reads by sarama can
 // be below.
-func Floor(ctx context.Context, brokers []string, g *topology.Graph, cfg *sarama.Config, records int64) error {
-	group, err := sarama.NewConsumerGroup(brokers, g.Name("freshet-bench-floor"), cfg)
+func Floor(ctx context.Context, addrs []string, g *topology.Graph, cfg *sarama.Config, records int64) error {
+	group, err := sarama.NewConsumerGroup(addrs, g.Name("freshet-bench-floor"), cfg)
 	if err != nil {
 		return fmt.Errorf("join the group of the floor: %w", err)
 	}

@@ -24,14 +24,15 @@ func sees() map[string][]string {
 		"topology":         {"event", "freshness", "slo", "state"},
 		"embedded":         {"internal/await"},
 		"recorded":         nil,
+		"internal/access":  nil,
 		"internal/await":   nil,
 		"internal/metrics": nil,
 		"internal/lint":    nil,
-		"processors":       {"checkid", "alerts", "event", "freshness", "slo", "state", "topology", "internal/await", "internal/metrics"},
+		"processors":       {"checkid", "alerts", "event", "freshness", "slo", "state", "topology", "internal/access", "internal/await", "internal/metrics"},
 		"query":            {"checkid", "alerts", "event", "freshness", "slo", "state", "internal/metrics"},
-		"bench":            {"event", "freshness", "slo", "topology"},
-		"cmd":              {"checkid", "alerts", "alerts/dispatch", "event", "freshness", "slo", "state", "topology", "embedded", "recorded", "internal/await", "internal/metrics", "processors", "query", "bench"},
-		"test":             {"checkid", "alerts", "alerts/dispatch", "event", "freshness", "slo", "state", "topology", "embedded", "recorded", "internal/await", "internal/metrics", "processors", "query", "bench", "cmd"},
+		"bench":            {"event", "freshness", "slo", "topology", "internal/access"},
+		"cmd":              {"checkid", "alerts", "alerts/dispatch", "event", "freshness", "slo", "state", "topology", "embedded", "recorded", "internal/access", "internal/await", "internal/metrics", "processors", "query", "bench"},
+		"test":             {"checkid", "alerts", "alerts/dispatch", "event", "freshness", "slo", "state", "topology", "embedded", "recorded", "internal/access", "internal/await", "internal/metrics", "processors", "query", "bench", "cmd"},
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/freshet-io/freshet/event"
+	"github.com/freshet-io/freshet/internal/access"
 	"github.com/freshet-io/freshet/processors/clock"
 	"github.com/freshet-io/freshet/processors/tail"
 	"github.com/freshet-io/freshet/slo"
@@ -36,10 +37,10 @@ type Topic struct {
 }
 
 // Open connects to the topic.
-func Open(name string, brokers []string, logs *tail.Logs, l *Log, input *clock.Input, now func() event.Time, logger log.Logger) (*Topic, error) {
-	client, err := kgo.NewClient(kgo.SeedBrokers(brokers...), kgo.RequiredAcks(kgo.AllISRAcks()),
+func Open(name string, cluster access.Cluster, logs *tail.Logs, l *Log, input *clock.Input, now func() event.Time, logger log.Logger) (*Topic, error) {
+	client, err := kgo.NewClient(cluster.Kgo(kgo.RequiredAcks(kgo.AllISRAcks()),
 		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{name: {0: kgo.NewOffset().AtStart()}}),
-		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.FetchMaxWait(250*time.Millisecond))
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.FetchMaxWait(250*time.Millisecond))...)
 	if err != nil {
 		return nil, fmt.Errorf("connect to %s: %w", name, err)
 	}

@@ -29,12 +29,12 @@ func (g *Gateway) ready(ctx context.Context) error {
 // left open: before the group is joined.
 func (g *Gateway) connect(ctx context.Context) error {
 	g.closeClient()
-	client, err := kgo.NewClient(
-		kgo.SeedBrokers(g.brokers...), kgo.ClientID(g.spec.Instance),
+	client, err := kgo.NewClient(g.cluster.Kgo(
+		kgo.ClientID(g.spec.Instance),
 		kgo.TransactionalID(g.spec.TxnID), kgo.TransactionTimeout(g.cfg.TxnTimeout),
 		kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.RequiredAcks(kgo.AllISRAcks()), kgo.ProducerLinger(0),
 		kgo.ProducerBatchCompression(kgo.NoCompression()), kgo.ProducerBatchMaxBytes(topology.RowBytes-4096), kgo.MaxBufferedRecords(1<<20),
-		kgo.MetadataMinAge(100*time.Millisecond)) // no delivery timeout: kgo counts it from the record's own time, and copies are old
+		kgo.MetadataMinAge(100*time.Millisecond))...) // no delivery timeout: kgo counts it from the record's own time, and copies are old
 	if err != nil {
 		return fmt.Errorf("transactional client: %w", err)
 	}

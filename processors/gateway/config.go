@@ -8,6 +8,8 @@ import (
 
 	"github.com/IBM/sarama"
 	"github.com/lovoo/goka"
+
+	"github.com/freshet-io/freshet/internal/access"
 )
 
 // Config says how a group commits. The zero value is not valid; RegisterFlags sets the defaults.
@@ -67,7 +69,7 @@ func (c *Config) Validate() error {
 }
 
 // Sarama returns the configuration of everything that reads: committed records only, from the oldest where nothing is committed.
-func (c *Config) Sarama(instance string) *sarama.Config {
+func (c *Config) Sarama(cluster access.Cluster, instance string) (*sarama.Config, error) {
 	s := goka.DefaultConfig()
 	s.Version = sarama.V3_0_0_0
 	s.ChannelBufferSize = 1024
@@ -81,5 +83,5 @@ func (c *Config) Sarama(instance string) *sarama.Config {
 	s.Consumer.Group.Heartbeat.Interval = min(3*time.Second, c.SessionTimeout/4)
 	s.Consumer.Group.Rebalance.Timeout = 30 * time.Second
 	s.Consumer.Group.InstanceId = instance
-	return s
+	return s, cluster.Sarama(s)
 }

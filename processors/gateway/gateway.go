@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/IBM/sarama"
+	"github.com/freshet-io/freshet/internal/access"
 	"github.com/freshet-io/freshet/internal/await"
 	"github.com/freshet-io/freshet/internal/metrics"
 	"github.com/freshet-io/freshet/processors/tail"
@@ -60,7 +61,7 @@ type Spec struct {
 type Gateway struct {
 	cfg     Config
 	spec    Spec
-	brokers []string
+	cluster access.Cluster
 	db      *state.DB
 	logs    *tail.Logs
 	group   Group
@@ -75,8 +76,8 @@ type Gateway struct {
 }
 
 // New returns a gateway; Run runs it.
-func New(cfg Config, spec Spec, brokers []string, db *state.DB, logs *tail.Logs, group Group, m *metrics.Metrics, logger log.Logger) *Gateway {
-	return &Gateway{cfg: cfg, spec: spec, brokers: brokers, db: db, logs: logs, group: group, m: m, logger: log.With(logger, "group", spec.Name)}
+func New(cfg Config, spec Spec, cluster access.Cluster, db *state.DB, logs *tail.Logs, group Group, m *metrics.Metrics, logger log.Logger) *Gateway {
+	return &Gateway{cfg: cfg, spec: spec, cluster: cluster, db: db, logs: logs, group: group, m: m, logger: log.With(logger, "group", spec.Name)}
 }
 
 // Run keeps a goka processor running until ctx ends: goka's are one-shot, so after one has failed a new one is built.
@@ -99,7 +100,11 @@ func (g *Gateway) Run(ctx context.Context) error {
 }
 
 func (g *Gateway) runOnce(ctx context.Context) error {
-	processor, err := goka.NewProcessor(g.brokers, g.graph(),
+	reading, err := g.cfg.Sarama(g.cluster, "")
+	if err != nil {
+		return err
+	}
+	processor, err := goka.NewProcessor(g.cluster.Addrs, g.graph(),
 		goka.WithClientID(g.spec.Instance),
 		goka.WithLogger(gokaLogger{g.logger}),
 		goka.WithNilHandling(goka.NilProcess),
@@ -107,7 +112,7 @@ func (g *Gateway) runOnce(ctx context.Context) error {
 		goka.WithStorageBuilder(g.storage),
 		goka.WithTopicManagerBuilder(g.topicManager),
 		goka.WithConsumerGroupBuilder(g.consumerGroup),
-		goka.WithConsumerSaramaBuilder(goka.SaramaConsumerBuilderWithConfig(g.cfg.Sarama(""))),
+		goka.WithConsumerSaramaBuilder(goka.SaramaConsumerBuilderWithConfig(reading)),
 		goka.WithProducerBuilder(func([]string, string, func() hash.Hash32) (goka.Producer, error) { return producer{}, nil }),
 	)
 	if err != nil {
@@ -207,7 +212,10 @@ func (e ends) GetOffset(topic string, partition int32, at int64) (int64, error) 
 }
 
 func (g *Gateway) topicManager(brokers []string) (goka.TopicManager, error) {
-	cfg := g.cfg.Sarama("")
+	cfg, err := g.cfg.Sarama(g.cluster, "")
+	if err != nil {
+		return nil, err
+	}
 	tmc := goka.NewTopicManagerConfig()
 	tmc.MismatchBehavior = goka.TMConfigMismatchBehaviorIgnore // package topology has compared every topic with the graph
 	inner, err := goka.NewTopicManager(brokers, cfg, tmc)
@@ -267,7 +275,10 @@ func (g *Gateway) Running() bool {
 // ---- sarama.ConsumerGroup
 
 func (g *Gateway) consumerGroup(brokers []string, name, client string) (sarama.ConsumerGroup, error) {
-	cfg := g.cfg.Sarama(g.spec.Instance)
+	cfg, err := g.cfg.Sarama(g.cluster, g.spec.Instance)
+	if err != nil {
+		return nil, err
+	}
 	cfg.ClientID = client
 	cg, err := sarama.NewConsumerGroup(brokers, name, cfg)
 	if err != nil {

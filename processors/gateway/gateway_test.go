@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/freshet-io/freshet/embedded"
+	"github.com/freshet-io/freshet/internal/access"
 	"github.com/freshet-io/freshet/internal/metrics"
 	"github.com/freshet-io/freshet/processors/tail"
 	"github.com/freshet-io/freshet/state"
@@ -122,7 +123,7 @@ func instance(t *testing.T, addr, name string, db *state.DB) (stop func()) {
 	}
 	spec := Spec{Name: "counters", Inputs: []string{inputA, inputB}, Virtual: []string{"~clock"}, Table: table, TableID: state.Workflows,
 		Schema: func() state.Schema { return countSchema{} }, Outputs: []string{output}, Instance: name, Fence: "counters/", TxnID: "counters/" + name}
-	g := New(cfg, spec, []string{addr}, db, logs, &counter{output}, metrics.New(nil), log.With(testLogger(), "instance", name))
+	g := New(cfg, spec, access.Open(addr), db, logs, &counter{output}, metrics.New(nil), log.With(testLogger(), "instance", name))
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- g.Run(ctx) }()

@@ -11,6 +11,7 @@ import (
 	"github.com/freshet-io/freshet/cmd/freshet/app"
 	"github.com/freshet-io/freshet/embedded"
 	"github.com/freshet-io/freshet/event"
+	"github.com/freshet-io/freshet/internal/access"
 	"github.com/freshet-io/freshet/topology"
 	"github.com/go-kit/log"
 	"github.com/grafana/dskit/services"
@@ -20,11 +21,13 @@ import (
 
 // Options say what engine a test wants.
 type Options struct {
-	Contract   string // path of the contract file
-	Partitions int    // of the workflow and source topics
-	Prefix     string // of topics and groups, so that a test leaves others alone on brokers that they share
-	Brokers    string // "": an embedded broker of the test's own, in memory
-	HTTP       bool   // serve HTTP on a free port
+	Contract   string        // path of the contract file
+	Partitions int           // of the workflow and source topics
+	Prefix     string        // of topics and groups, so that a test leaves others alone on brokers that they share
+	Brokers    string        // "": an embedded broker of the test's own, in memory
+	HTTP       bool          // serve HTTP on a free port
+	Access     access.Config // how the engine reaches Brokers
+	Own        access.Config // how the test does
 	Logger     log.Logger
 	Rekeyed    map[string]int32 // partitions of topics that the contract declares to be rekeyed, without the prefix
 }
@@ -38,7 +41,8 @@ type Engine struct {
 	logger log.Logger
 	graph  *topology.Graph
 	client *kgo.Client
-	expect int // partitions of all groups
+	own    access.Cluster // the brokers as the test reaches them
+	expect int            // partitions of all groups
 
 	end  context.CancelFunc
 	done chan error
@@ -57,6 +61,7 @@ func New(t *testing.T, o Options) *Engine {
 	e.cfg.RegisterFlags(flag.NewFlagSet("engine", flag.PanicOnError))
 	e.cfg.ContractsFile = o.Contract
 	e.cfg.Brokers = o.Brokers
+	e.cfg.Access = o.Access
 	e.cfg.DataDir = t.TempDir()
 	e.cfg.HTTPListen = ""
 	if o.HTTP {
@@ -66,7 +71,12 @@ func New(t *testing.T, o Options) *Engine {
 	e.cfg.Topics.Partitions = o.Partitions
 	e.cfg.Topics.Prefix = o.Prefix
 	e.cfg.MemoryLimit = "4GiB"
-	client, err := kgo.NewClient(kgo.SeedBrokers(e.Brokers()...), kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerBatchMaxBytes(32<<20))
+	own, err := o.Own.Cluster(e.Brokers()...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.own = own
+	client, err := kgo.NewClient(own.Kgo(kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerBatchMaxBytes(32<<20))...)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -40,7 +40,7 @@ func ReadLines(t *testing.T, path string) [][]byte {
 // Load writes structured events into their topics as freshet load does, and waits until they are acknowledged.
 func (e *Engine) Load(ctx context.Context, lines [][]byte) {
 	e.t.Helper()
-	l, err := loader.Open(ctx, e.Brokers(), e.graph)
+	l, err := loader.Open(ctx, e.own, e.graph)
 	if err != nil {
 		e.t.Fatal(err)
 	}
@@ -58,7 +58,7 @@ func (e *Engine) Load(ctx context.Context, lines [][]byte) {
 // Records returns the records that Load would write, in the same order.
 func (e *Engine) Records(ctx context.Context, lines [][]byte) []*kgo.Record {
 	e.t.Helper()
-	l, err := loader.Open(ctx, e.Brokers(), e.graph)
+	l, err := loader.Open(ctx, e.own, e.graph)
 	if err != nil {
 		e.t.Fatal(err)
 	}

@@ -59,10 +59,10 @@ func (e *Engine) ReadAll(ctx context.Context, topics ...string) []*kgo.Record {
 
 func (e *Engine) consumer(extra ...kgo.Opt) *kgo.Client {
 	e.t.Helper()
-	client, err := kgo.NewClient(append([]kgo.Opt{
-		kgo.SeedBrokers(e.Brokers()...), kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+	client, err := kgo.NewClient(e.own.Kgo(append([]kgo.Opt{
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.FetchMaxWait(100 * time.Millisecond),
-	}, extra...)...)
+	}, extra...)...)...)
 	if err != nil {
 		e.t.Fatal(err)
 	}

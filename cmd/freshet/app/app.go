@@ -10,6 +10,7 @@ import (
 
 	"github.com/freshet-io/freshet/embedded"
 	"github.com/freshet-io/freshet/event"
+	"github.com/freshet-io/freshet/internal/access"
 	"github.com/freshet-io/freshet/internal/metrics"
 	"github.com/freshet-io/freshet/processors/clock"
 	"github.com/freshet-io/freshet/processors/contracts"
@@ -47,7 +48,7 @@ type App struct {
 	running  chan struct{}
 
 	broker       *embedded.Broker
-	brokers      []string
+	cluster      access.Cluster
 	nonce        string // behind the transactional ids, where the broker needs it
 	db           *state.DB
 	logs         *tail.Logs
@@ -116,7 +117,7 @@ func (a *App) Run(ctx context.Context) error {
 	defer stop()
 	if err := a.manager.AwaitHealthy(context.Background()); err == nil {
 		close(a.running)
-		_ = level.Info(a.logger).Log("msg", "started", "brokers", fmt.Sprint(a.brokers), "http", a.httpAddr, "contract", a.file.Contract().Hash)
+		_ = level.Info(a.logger).Log("msg", "started", "brokers", a.cluster, "http", a.httpAddr, "contract", a.file.Contract().Hash)
 	}
 	if err := a.manager.AwaitStopped(context.Background()); err != nil {
 		return fmt.Errorf("stop modules: %w", err)
@@ -142,7 +143,7 @@ func (a *App) moduleOf(s services.Service) string {
 func (a *App) Running() <-chan struct{} { return a.running }
 
 // Brokers returns the brokers the engine works with; of the embedded one, once it runs.
-func (a *App) Brokers() []string { return a.brokers }
+func (a *App) Brokers() []string { return a.cluster.Addrs }
 
 // HTTPAddr returns where HTTP listens, once it does.
 func (a *App) HTTPAddr() string { return a.httpAddr }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/freshet-io/freshet/embedded"
+	"github.com/freshet-io/freshet/internal/access"
 	"github.com/freshet-io/freshet/processors/gateway"
 	"github.com/freshet-io/freshet/query"
 	"github.com/freshet-io/freshet/topology"
@@ -28,6 +29,7 @@ type Config struct {
 	MemoryLimit   string
 	ReadyLag      time.Duration
 
+	Access   access.Config
 	Topics   topology.Config
 	Embedded embedded.Config
 	Gateway  gateway.Config
@@ -52,6 +54,7 @@ func (c *Config) RegisterFlags(f *flag.FlagSet) {
 	f.StringVar(&c.InstanceID, "instance.id", host, "Name of this instance among those that share the work; it has to be stable over restarts.")
 	f.StringVar(&c.MemoryLimit, "memory.limit", "", "Soft limit of the Go heap, such as 2GiB. Empty: 3/4 of what the machine or the cgroup has, unless GOMEMLIMIT is set.")
 	f.DurationVar(&c.ReadyLag, "ready.max-lag", 30*time.Second, "How far the clocks of a ready instance may be behind.")
+	c.Access.RegisterFlags(f)
 	c.Topics.RegisterFlags(f)
 	c.Embedded.RegisterFlags(f)
 	c.Gateway.RegisterFlags(f)
@@ -93,7 +96,10 @@ func (c *Config) Validate() error {
 			errs = append(errs, fmt.Errorf("-memory.limit %q: %w", c.MemoryLimit, err))
 		}
 	}
-	return errors.Join(append(errs, c.Topics.Validate(), c.Embedded.Validate(), c.Gateway.Validate(), c.Query.Validate())...)
+	if c.Brokers == "" && c.Access != (access.Config{}) {
+		errs = append(errs, errors.New("-kafka.tls.* and -kafka.sasl.*: have no effect on the embedded broker; say -kafka.brokers, too"))
+	}
+	return errors.Join(append(errs, c.Access.Validate(), c.Topics.Validate(), c.Embedded.Validate(), c.Gateway.Validate(), c.Query.Validate())...)
 }
 
 // local says whether only this machine reaches the HTTP server.

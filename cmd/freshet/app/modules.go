@@ -10,6 +10,7 @@ import (
 
 	"github.com/freshet-io/freshet/embedded"
 	"github.com/freshet-io/freshet/freshness"
+	"github.com/freshet-io/freshet/internal/access"
 	"github.com/freshet-io/freshet/processors/clock"
 	"github.com/freshet-io/freshet/processors/contracts"
 	"github.com/freshet-io/freshet/processors/gateway"
@@ -79,7 +80,11 @@ func (a *App) wire() error {
 
 // newBroker starts the embedded broker, unless others are named.
 func (a *App) newBroker() (services.Service, error) {
-	if a.brokers = a.cfg.brokers(); len(a.brokers) > 0 {
+	if brokers := a.cfg.brokers(); len(brokers) > 0 {
+		var err error
+		if a.cluster, err = a.cfg.Access.Cluster(brokers...); err != nil {
+			return nil, err
+		}
 		return services.NewIdleService(nil, nil), nil
 	}
 	cfg := a.cfg.Embedded
@@ -103,9 +108,9 @@ func (a *App) newBroker() (services.Service, error) {
 func (a *App) newCluster() (services.Service, error) {
 	start := func(ctx context.Context) error {
 		if a.broker != nil {
-			a.brokers = []string{a.broker.Addr()}
+			a.cluster = access.Open(a.broker.Addr())
 		}
-		logs, err := tail.New(a.brokers, a.logger)
+		logs, err := tail.New(a.cluster.Addrs, a.logger, a.cluster.Kgo()...)
 		if err != nil {
 			return err
 		}
@@ -199,7 +204,7 @@ func (a *App) newContracts() (services.Service, error) {
 	input := &clock.Input{}
 	a.contractPart = clock.Part{Name: a.graph.Contracts + "/0", Input: input}
 	start := func(ctx context.Context) error {
-		topic, err := contracts.Open(a.graph.Contracts, a.brokers, a.logs, &a.contracts, input, a.mono.Now, a.logger)
+		topic, err := contracts.Open(a.graph.Contracts, a.cluster, a.logs, &a.contracts, input, a.mono.Now, a.logger)
 		if err != nil {
 			return err
 		}
@@ -247,7 +252,11 @@ func (a *App) useContract() {
 func (a *App) newView() (services.Service, error) {
 	a.view = sources.NewView(a.graph.Sources.Table, a.graph.Sources.Partitions, a.logger)
 	return services.NewBasicService(nil, func(ctx context.Context) error {
-		return a.view.Run(ctx, a.brokers, a.cfg.Gateway.Sarama(""), a.logs)
+		cfg, err := a.cfg.Gateway.Sarama(a.cluster, "")
+		if err != nil {
+			return err
+		}
+		return a.view.Run(ctx, a.cluster.Addrs, cfg, a.logs)
 	}, nil), nil
 }
 
@@ -290,7 +299,7 @@ func (a *App) runGroup(of topology.Group, build func(c *clock.Group) (gateway.Sp
 	return services.NewBasicService(func(context.Context) error {
 		g.clock = a.clockFor(of)
 		spec, callbacks := build(g.clock)
-		g.gateway = gateway.New(a.cfg.Gateway, spec, a.brokers, a.db, a.logs, callbacks, a.m, a.logger)
+		g.gateway = gateway.New(a.cfg.Gateway, spec, a.cluster, a.db, a.logs, callbacks, a.m, a.logger)
 		a.groups.add(g)
 		return nil
 	}, func(ctx context.Context) error {

@@ -92,13 +92,13 @@ func (b *benchIngest) run(ctx context.Context, args []string, stdio *cli.Stdio) 
 	if err != nil {
 		return cli.Usage(err)
 	}
-	brokers, err := (&kafkaFlags{brokers: b.cfg.Brokers}).list()
+	cluster, err := (&kafkaFlags{brokers: b.cfg.Brokers, access: b.cfg.Access}).cluster()
 	if err != nil {
 		return err
 	}
 	progress := stdio.Progress("records", b.now())
 	total := float64(b.workload.Workflows*bench.EventsPerWorkflow) / (1 - b.workload.UpdateShare)
-	filled, err := bench.Fill(ctx, brokers, engine.Graph(), &b.workload, func(n int64) { progress.Say(n, float64(n)/total, b.now()) })
+	filled, err := bench.Fill(ctx, cluster, engine.Graph(), &b.workload, func(n int64) { progress.Say(n, float64(n)/total, b.now()) })
 	progress.Clear()
 	if err != nil {
 		return cli.Unavailable(err)
@@ -108,7 +108,11 @@ func (b *benchIngest) run(ctx context.Context, args []string, stdio *cli.Stdio) 
 	results := b.format.Results(stdio, "WHAT", "EVENTS/S", "CPU µs/EVENT", "ALLOCS/EVENT", "ROWS/EVENT", "OUTPUTS/EVENT", "BYTES/EVENT", "VERDICTS", "RSS MiB", "PEAK MiB")
 	settle()
 	was := bench.Use(b.now())
-	if err := bench.Floor(ctx, brokers, engine.Graph(), b.cfg.Gateway.Sarama(""), filled.Records); err != nil {
+	reading, err := b.cfg.Gateway.Sarama(cluster, "")
+	if err != nil {
+		return err
+	}
+	if err := bench.Floor(ctx, cluster.Addrs, engine.Graph(), reading, filled.Records); err != nil {
 		return cli.Unavailable(err)
 	}
 	floor := measured{What: "floor", Cost: bench.Use(b.now()).Since(was, filled.Records), Events: filled.Records}

@@ -131,7 +131,7 @@ func (d *deadLetters) read(ctx context.Context, args []string, limit int) ([]dea
 	if err != nil {
 		return nil, nil, err
 	}
-	brokers, err := d.kafka.list()
+	cluster, err := d.kafka.cluster()
 	if err != nil {
 		return nil, nil, err
 	}
@@ -143,7 +143,7 @@ func (d *deadLetters) read(ctx context.Context, args []string, limit int) ([]dea
 	}
 	connecting, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
-	r, err := committed.NewReader(connecting, brokers, topics...)
+	r, err := committed.NewReader(connecting, cluster, topics...)
 	if err != nil {
 		return nil, nil, cli.Unavailable(err)
 	}

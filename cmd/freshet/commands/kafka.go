@@ -13,6 +13,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/freshet-io/freshet/cmd/freshet/cli"
+	"github.com/freshet-io/freshet/internal/access"
 	"github.com/freshet-io/freshet/slo"
 	"github.com/freshet-io/freshet/topology"
 )
@@ -24,10 +25,27 @@ const embeddedBroker = "127.0.0.1:19092"
 const connectTimeout = 10 * time.Second
 
 // kafkaFlags say where the brokers are, for commands that are their clients.
-type kafkaFlags struct{ brokers string }
+type kafkaFlags struct {
+	brokers string
+	access  access.Config
+}
 
 func (k *kafkaFlags) register(f *flag.FlagSet) {
 	f.StringVar(&k.brokers, "kafka.brokers", embeddedBroker, "Kafka brokers, host:port, separated by commas. Default: where the embedded broker listens.")
+	k.access.RegisterFlags(f)
+}
+
+// cluster returns the cluster that is meant.
+func (k *kafkaFlags) cluster() (access.Cluster, error) {
+	brokers, err := k.list()
+	if err != nil {
+		return access.Cluster{}, err
+	}
+	if err := k.access.Validate(); err != nil {
+		return access.Cluster{}, cli.Usage(err)
+	}
+	c, err := k.access.Cluster(brokers...)
+	return c, cli.Usage(err)
 }
 
 func (k *kafkaFlags) list() ([]string, error) {
@@ -49,11 +67,11 @@ func (k *kafkaFlags) list() ([]string, error) {
 
 // connect returns a client whose brokers have answered.
 func (k *kafkaFlags) connect(ctx context.Context, opts ...kgo.Opt) (*kgo.Client, error) {
-	brokers, err := k.list()
+	cluster, err := k.cluster()
 	if err != nil {
 		return nil, err
 	}
-	client, err := kgo.NewClient(append([]kgo.Opt{kgo.SeedBrokers(brokers...)}, opts...)...)
+	client, err := kgo.NewClient(cluster.Kgo(opts...)...)
 	if err != nil {
 		return nil, fmt.Errorf("connect to %s: %w", k.brokers, err)
 	}

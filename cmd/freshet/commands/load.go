@@ -60,13 +60,13 @@ func (l *load) run(ctx context.Context, args []string, stdio *cli.Stdio) error {
 	if err != nil {
 		return err
 	}
-	brokers, err := l.kafka.list()
+	cluster, err := l.kafka.cluster()
 	if err != nil {
 		return err
 	}
 	move, err := l.shifting(in)
 	if err == nil {
-		err = l.write(ctx, in, move, func() (*loader.Loader, error) { return loader.Open(ctx, brokers, graph) }, stdio)
+		err = l.write(ctx, in, move, func() (*loader.Loader, error) { return loader.Open(ctx, cluster, graph) }, stdio)
 	}
 	if e := in.close(); err == nil {
 		err = e

@@ -50,13 +50,13 @@ func (v *verdicts) run(ctx context.Context, args []string, stdio *cli.Stdio) err
 	if len(args) > 0 {
 		return cli.Usagef("%q: verdicts takes no arguments", args[0])
 	}
-	brokers, err := v.kafka.list()
+	cluster, err := v.kafka.cluster()
 	if err != nil {
 		return err
 	}
 	connecting, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
-	r, err := committed.NewReader(connecting, brokers, v.prefix+topology.VerdictsTopic)
+	r, err := committed.NewReader(connecting, cluster, v.prefix+topology.VerdictsTopic)
 	if err != nil {
 		return cli.Unavailable(err)
 	}

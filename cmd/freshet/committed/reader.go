@@ -9,6 +9,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/freshet-io/freshet/internal/access"
 )
 
 // Reader reads topics from their start. It sees what is committed only.
@@ -22,10 +24,10 @@ type Reader struct {
 const patience = 30 * time.Second
 
 // NewReader returns a reader of topics.
-func NewReader(ctx context.Context, brokers []string, topics ...string) (*Reader, error) {
-	seed, err := kgo.NewClient(kgo.SeedBrokers(brokers...))
+func NewReader(ctx context.Context, cluster access.Cluster, topics ...string) (*Reader, error) {
+	seed, err := kgo.NewClient(cluster.Kgo()...)
 	if err != nil {
-		return nil, fmt.Errorf("connect to %s: %w", strings.Join(brokers, ","), err)
+		return nil, fmt.Errorf("connect to %s: %w", cluster, err)
 	}
 	defer seed.Close()
 	starts, err := kadm.NewClient(seed).ListStartOffsets(ctx, topics...)
@@ -33,7 +35,7 @@ func NewReader(ctx context.Context, brokers []string, topics ...string) (*Reader
 		err = starts.Error()
 	}
 	if err != nil {
-		return nil, fmt.Errorf("find %s on %s: %w", strings.Join(topics, ", "), strings.Join(brokers, ","), err)
+		return nil, fmt.Errorf("find %s on %s: %w", strings.Join(topics, ", "), cluster, err)
 	}
 	r := &Reader{topics: topics, next: map[string]map[int32]int64{}}
 	from := map[string]map[int32]kgo.Offset{}
@@ -44,15 +46,14 @@ func NewReader(ctx context.Context, brokers []string, topics ...string) (*Reader
 		r.next[o.Topic][o.Partition] = o.Offset
 		from[o.Topic][o.Partition] = kgo.NewOffset().At(o.Offset)
 	})
-	r.client, err = kgo.NewClient(
-		kgo.SeedBrokers(brokers...),
+	r.client, err = kgo.NewClient(cluster.Kgo(
 		kgo.ConsumePartitions(from),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
 		kgo.KeepControlRecords(), // a topic ends with a transaction's marker: only who sees it knows that nothing is left
 		kgo.FetchMaxWait(250*time.Millisecond),
-	)
+	)...)
 	if err != nil {
-		return nil, fmt.Errorf("connect to %s: %w", strings.Join(brokers, ","), err)
+		return nil, fmt.Errorf("connect to %s: %w", cluster, err)
 	}
 	return r, nil
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/freshet-io/freshet/cmd/freshet/committed"
+	"github.com/freshet-io/freshet/internal/access"
 )
 
 // The topic's end is a transaction's marker, of a commit or of an abort, and one partition is empty: reading to the end must end, with
@@ -50,7 +51,7 @@ func TestReadingEndsBehindTransactionMarkers(t *testing.T) {
 	write(kgo.TryCommit, 1, "c")
 	write(kgo.TryAbort, 1, "x", "y")
 
-	r, err := committed.NewReader(ctx, cluster.ListenAddrs(), topic)
+	r, err := committed.NewReader(ctx, access.Open(cluster.ListenAddrs()...), topic)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -89,7 +90,7 @@ func TestATopicThatIsNotThere(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer cluster.Close()
-	if r, err := committed.NewReader(ctx, cluster.ListenAddrs(), "nothing"); err == nil {
+	if r, err := committed.NewReader(ctx, access.Open(cluster.ListenAddrs()...), "nothing"); err == nil {
 		r.Close()
 		t.Error("a reader of a topic that does not exist was made")
 	}

@@ -22,6 +22,7 @@ import (
 	"github.com/freshet-io/freshet/embedded"
 	"github.com/freshet-io/freshet/event"
 	"github.com/freshet-io/freshet/freshness"
+	"github.com/freshet-io/freshet/internal/access"
 	"github.com/freshet-io/freshet/recorded"
 	"github.com/freshet-io/freshet/topology"
 )
@@ -153,7 +154,7 @@ func (s *stage) load(ctx context.Context, broker string, now event.Time, send fu
 	if err := topology.Apply(ctx, adm, changes); err != nil {
 		return err
 	}
-	if s.loader, err = loader.Open(ctx, []string{broker}, s.engine.Graph()); err != nil {
+	if s.loader, err = loader.Open(ctx, access.Open(broker), s.engine.Graph()); err != nil {
 		return err
 	}
 	if err := s.script.History(now, func(line []byte) error { return s.produce(ctx, line) }); err != nil {
@@ -209,7 +210,7 @@ func (s *stage) play(ctx context.Context, history event.Time, begin time.Time, l
 
 // watch reads freshet.verdicts as any client would.
 func (s *stage) watch(ctx context.Context, broker string, send func(any)) error {
-	r, err := committed.NewReader(ctx, []string{broker}, s.engine.Graph().Verdicts)
+	r, err := committed.NewReader(ctx, access.Open(broker), s.engine.Graph().Verdicts)
 	if err != nil {
 		return err
 	}

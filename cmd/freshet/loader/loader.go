@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -15,6 +14,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/freshet-io/freshet/event"
+	"github.com/freshet-io/freshet/internal/access"
 	"github.com/freshet-io/freshet/topology"
 )
 
@@ -45,20 +45,19 @@ const (
 )
 
 // Open connects to the brokers and finds the topics of the graph's inputs. Extra options are for tests.
-func Open(ctx context.Context, brokers []string, g *topology.Graph, extra ...kgo.Opt) (*Loader, error) {
-	client, err := kgo.NewClient(append([]kgo.Opt{
-		kgo.SeedBrokers(brokers...),
+func Open(ctx context.Context, cluster access.Cluster, g *topology.Graph, extra ...kgo.Opt) (*Loader, error) {
+	client, err := kgo.NewClient(append(cluster.Kgo(
 		kgo.RecordPartitioner(kgo.ManualPartitioner()),
 		kgo.ProducerLinger(linger),
 		kgo.ProducerBatchMaxBytes(batchBytes),
 		kgo.MaxBufferedRecords(maxBuffered),
 		kgo.RecordRetries(deliverRetries),
-	}, extra...)...)
+	), extra...)...)
 	if err != nil {
-		return nil, fmt.Errorf("connect to %s: %w", strings.Join(brokers, ","), err)
+		return nil, fmt.Errorf("connect to %s: %w", cluster, err)
 	}
 	l := &Loader{client: client, place: g.Partitioner, targets: map[event.Category]*target{}, decoder: event.NewDecoder(event.Config{})}
-	if err := l.find(ctx, brokers, g); err != nil {
+	if err := l.find(ctx, cluster, g); err != nil {
 		client.Close()
 		return nil, err
 	}
@@ -66,7 +65,7 @@ func Open(ctx context.Context, brokers []string, g *topology.Graph, extra ...kgo
 }
 
 // find picks the topic of each category: the first that is not rekeyed, else the first. Types nobody knows go with the control topic.
-func (l *Loader) find(ctx context.Context, brokers []string, g *topology.Graph) error {
+func (l *Loader) find(ctx context.Context, cluster access.Cluster, g *topology.Graph) error {
 	var names []string
 	for i := range g.Inputs {
 		t := &g.Inputs[i]
@@ -83,7 +82,7 @@ func (l *Loader) find(ctx context.Context, brokers []string, g *topology.Graph) 
 	defer cancel()
 	details, err := kadm.NewClient(l.client).ListTopics(ctx, names...)
 	if err != nil {
-		return fmt.Errorf("list the topics of %s: %w", strings.Join(brokers, ","), err)
+		return fmt.Errorf("list the topics of %s: %w", cluster, err)
 	}
 	for _, t := range l.targets {
 		d := details[t.topic]

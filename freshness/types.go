@@ -131,6 +131,8 @@ type Said struct {
 	Verdict                   VerdictKind
 	JudgedAt, CompleteThrough event.Time
 	Unsettled                 bool // an item of it could not be resolved, or is of an unknown version or source: any change of that item may change it
+
+	Counted string // what it has added to the sums of objectives, as the one who adds them up writes it; "": nothing
 }
 
 // Cut says what limits have left out of a workflow. Zero counts mean that nothing was; else they are at least what was left out, and the

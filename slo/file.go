@@ -25,6 +25,7 @@ type File struct {
 	maxSkew     freshness.Duration
 
 	contract *freshness.Contract
+	counting map[string][]*SLO // by workflow type
 	topicSet []Topic
 	hash     string
 }
@@ -126,6 +127,11 @@ type SLO struct {
 	alerting alerting
 }
 
+// Counts says whether a use of the objective's workflow type counts for it. A use without a class has none.
+func (s *SLO) Counts(use freshness.UseKind, class string, hasClass bool) bool {
+	return s.Use == use && (s.Class == "" || hasClass && s.Class == class)
+}
+
 // BurnRule fires when the burn rate is at least Burn over both windows.
 type BurnRule struct {
 	Severity    Severity
@@ -199,7 +205,25 @@ func Parse(data []byte, name string, secrets func(string) (string, bool)) (*File
 	f.hash = digest(written)
 	f.resolveOwners()
 	f.contract = f.resolve()
+	f.counting = map[string][]*SLO{}
+	for i := range f.SLOs {
+		s := &f.SLOs[i]
+		f.counting[s.Workflow] = append(f.counting[s.Workflow], s)
+	}
 	return f, nil
+}
+
+// Objectives returns the objectives of a workflow type, in the order of the file.
+func (f *File) Objectives(workflow string) []*SLO { return f.counting[workflow] }
+
+// Objective returns the objective of a name, nil if there is none.
+func (f *File) Objective(name string) *SLO {
+	for i := range f.SLOs {
+		if f.SLOs[i].Name == name {
+			return &f.SLOs[i]
+		}
+	}
+	return nil
 }
 
 // Contract returns the contract as the judgement needs it, always the same one.

@@ -85,7 +85,7 @@ func TestWorkflowsSurviveTheirRow(t *testing.T) {
 			workflows, _ := folded(t, set, v.limits, v.multiple)
 			for id, w := range workflows {
 				for i := range w.Uses {
-					w.Uses[i].Said = freshness.Said{Revision: int32(i), Digest: 7, Contract: uint64(9 + i/2), Verdict: freshness.IsStale, JudgedAt: 11, CompleteThrough: 10, Unsettled: i%2 == 1}
+					w.Uses[i].Said = freshness.Said{Revision: int32(i), Digest: 7, Contract: uint64(9 + i/2), Verdict: freshness.IsStale, JudgedAt: 11, CompleteThrough: 10, Unsettled: i%2 == 1, Counted: strings.Repeat("x", i%3)}
 					if i == 0 {
 						w.Uses[i].Said = freshness.Said{}
 					}

@@ -239,6 +239,7 @@ func (w *writer) use(l *lineWriter, c *useContext, u *freshness.Use) {
 	w.byte(byte(s.Verdict))
 	w.time(s.JudgedAt)
 	w.time(s.CompleteThrough)
+	w.string(s.Counted)
 }
 
 // data appends the raw data of a decision: what it has in common with that of the one before, most of which is the names of fields, is not
@@ -434,7 +435,7 @@ func (r *reader) use(l *lineReader, c *useContext, u *freshness.Use) {
 		c.contract = r.fixed()
 	}
 	s.Contract, s.Verdict = c.contract, freshness.VerdictKind(r.byte())
-	s.JudgedAt, s.CompleteThrough = r.time(), r.time()
+	s.JudgedAt, s.CompleteThrough, s.Counted = r.time(), r.time(), r.string()
 }
 
 func (r *reader) data(c *useContext) string {

@@ -245,7 +245,7 @@ func (g *Graph) outputs() {
 	alerts := g.own(g.Alerts, Output, "alert id", "level-triggered alert rows")
 	alerts.Cleanup, alerts.Used = Compact, false
 	buckets := g.own(g.Buckets, Output, "slo/partition/bucket", "good, bad, unknown per SLO, partition and event-time bucket")
-	buckets.Cleanup, buckets.Used = Compact, false
+	buckets.Cleanup = Compact
 	contracts := g.own(g.Contracts, Output, "hash/since", "contracts, and since when each is in force")
 	contracts.Cleanup, contracts.Partitions = Compact, 1
 	g.Outputs = []Topic{verdicts, detections, alerts, buckets, contracts}
@@ -273,7 +273,7 @@ func (g *Graph) group() {
 	g.Sources = Group{Name: g.Name(SourcesGroup), Virtual: []string{ClockInput}, Inputs: []string{g.RekeyedSources},
 		Partitions: int32(g.Config.sourcePartitions())}
 	g.Workflows = Group{Name: g.Name(WorkflowsGroup), Virtual: []string{ClockInput, SourceInput},
-		Inputs: []string{g.RekeyedWorkflows}, Outputs: []string{g.Verdicts}, Partitions: int32(g.Config.Partitions)}
+		Inputs: []string{g.RekeyedWorkflows}, Outputs: []string{g.Verdicts, g.Buckets}, Partitions: int32(g.Config.Partitions)}
 	for i := range g.Inputs {
 		t := &g.Inputs[i]
 		reader, copies := &g.Workflows, g.RekeyedWorkflows

@@ -71,10 +71,10 @@ func TestDefaults(t *testing.T) {
 		}
 	}
 	same(t, "used", used, "workflow.control", "workflow.context", "workflow.tool", "workflow.decision", "context.source",
-		"freshet.verdicts", "freshet.contracts", "freshet.dead-letter",
+		"freshet.verdicts", "freshet.slo-buckets", "freshet.contracts", "freshet.dead-letter",
 		"freshet.rekeyed.workflows", "freshet.rekeyed.sources", "freshet-sources-table", "freshet-workflows-table")
 	same(t, "workflows read", g.Workflows.Inputs, "freshet.rekeyed.workflows", "workflow.context", "workflow.control", "workflow.decision", "workflow.tool")
-	same(t, "workflows write", g.Workflows.Outputs, "freshet.dead-letter", "freshet.rekeyed.workflows", "freshet.verdicts")
+	same(t, "workflows write", g.Workflows.Outputs, "freshet.dead-letter", "freshet.rekeyed.workflows", "freshet.slo-buckets", "freshet.verdicts")
 	same(t, "sources read", g.Sources.Inputs, "context.source", "freshet.rekeyed.sources")
 	if g.Rekey != nil || len(g.Groups) != 2 {
 		t.Error("a rekey group, and nothing to rekey")

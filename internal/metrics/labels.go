@@ -17,6 +17,13 @@ const (
 	Late       = "late"
 )
 
+// UseResult is what a use counts as for an objective.
+const (
+	GoodUse    = "good"
+	BadUse     = "bad"
+	UnknownUse = "unknown"
+)
+
 // RecordKind tells rows from outputs in a commit.
 const (
 	RowRecord    = "row"
@@ -63,6 +70,9 @@ func Refusals() []Refusal { return []Refusal{RefusedTooLarge, RefusedNoPermissio
 func closedValues(series, label string) []string {
 	switch label {
 	case "result":
+		if series == "slo_events_total" {
+			return []string{GoodUse, BadUse, UnknownUse}
+		}
 		return []string{Applied, Duplicate, Rerouted, DeadLetter, Late}
 	case "use":
 		return []string{"decision.proposed", "action.executed"}

@@ -36,6 +36,13 @@ type Metrics struct {
 	// Propagation observes seconds by kind, Hop.
 	Propagation *prometheus.HistogramVec
 
+	// SLOEvents counts first final verdicts of live traffic by objective and UseResult.
+	SLOEvents *prometheus.CounterVec
+	// SLOGoodRatio and SLOBurnRate are set by objective and window.
+	SLOGoodRatio, SLOBurnRate *prometheus.GaugeVec
+	// SLOObjective, SLOBudget and SLOCoverage are set by objective.
+	SLOObjective, SLOBudget, SLOCoverage *prometheus.GaugeVec
+
 	// OpenWorkflows is set by workflow type.
 	OpenWorkflows *prometheus.GaugeVec
 	// SourceLastUpdate and SourceLastLife are set by kind, in Unix seconds.
@@ -85,6 +92,7 @@ func New(reg prometheus.Registerer) *Metrics {
 	m := &Metrics{}
 	b := builder{reg: reg, m: m}
 	b.judgement()
+	b.objectives()
 	b.sources()
 	b.engine()
 	b.gateway()
@@ -111,6 +119,17 @@ func (b *builder) judgement() {
 	m.VersionsBehind = b.histogram("versions_behind_at_use", "Versions that a judged item was behind when it was used.", []float64{0, 1, 2, 3, 5, 8, 13, 21, 34, 55}, "workflow_type", "kind")
 	m.Propagation = b.histogram("propagation_seconds", "How long a new version took: at the source, in serving, in the workflow's hands.", seconds(), "kind", "hop")
 	m.OpenWorkflows = b.gauge("open_workflows", "Workflows started and not ended.", "workflow_type")
+}
+
+// objectives defines how the contract's objectives stand.
+func (b *builder) objectives() {
+	m := b.m
+	m.SLOEvents = b.counter("slo_events_total", "Uses of live traffic that an objective counts, as they were first judged.", "slo", "result")
+	m.SLOGoodRatio = b.gauge("slo_good_ratio", "Share of good uses over a window that ends now, amendments included; NaN if there are none.", "slo", "window")
+	m.SLOObjective = b.gauge("slo_objective_ratio", "The share of good uses that is promised.", "slo")
+	m.SLOBurnRate = b.gauge("slo_burn_rate", "How many times as fast as the objective allows its error budget is spent over a window that ends now; NaN if there are no uses.", "slo", "window")
+	m.SLOBudget = b.gauge("slo_budget_remaining_ratio", "What is left of the error budget of the objective's window: 1 untouched, 0 spent, negative overspent.", "slo")
+	m.SLOCoverage = b.gauge("slo_coverage_ratio", "Share of the uses in the objective's window whose verdict is known; NaN if there are no uses.", "slo")
 }
 
 // sources defines what is known of context items.

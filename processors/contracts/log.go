@@ -32,15 +32,45 @@ func (l *Log) All() []Entry {
 
 // At returns the contract in force at an instant, nil if there has never been one.
 func (l *Log) At(t event.Time) *freshness.Contract {
+	e := l.entry(t)
+	if e == nil {
+		return nil
+	}
+	return e.Contract
+}
+
+// entry returns the entry in force at an instant, nil if there has never been one.
+func (l *Log) entry(t event.Time) *Entry {
 	all := l.All()
 	if len(all) == 0 {
 		return nil
 	}
 	if n := len(all) - 1; t >= all[n].Since {
-		return all[n].Contract
+		return &all[n]
 	}
 	i := sort.Search(len(all), func(i int) bool { return all[i].Since > t })
-	return all[max(0, i-1)].Contract
+	return &all[max(0, i-1)]
+}
+
+// Objectives returns the objectives that the uses of a workflow type at an instant count for.
+func (l *Log) Objectives(t event.Time, workflow string) []*slo.SLO {
+	if e := l.entry(t); e != nil && e.File != nil {
+		return e.File.Objectives(workflow)
+	}
+	return nil
+}
+
+// Objective returns an objective as the latest contract that has it says, nil if none ever had.
+func (l *Log) Objective(name string) *slo.SLO {
+	all := l.All()
+	for i := len(all) - 1; i >= 0; i-- {
+		if f := all[i].File; f != nil {
+			if s := f.Objective(name); s != nil {
+				return s
+			}
+		}
+	}
+	return nil
 }
 
 // Current returns the entry in force now; ok is false if there is none.

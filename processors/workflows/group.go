@@ -14,6 +14,7 @@ import (
 	"github.com/freshet-io/freshet/processors/sources"
 	"github.com/freshet-io/freshet/processors/tail"
 	"github.com/freshet-io/freshet/processors/workflows/read"
+	"github.com/freshet-io/freshet/slo"
 	"github.com/freshet-io/freshet/state"
 	"github.com/freshet-io/freshet/topology"
 	"github.com/go-kit/log"
@@ -25,6 +26,10 @@ type Contracts interface {
 	At(t event.Time) *freshness.Contract
 	// DecisionRetention returns for how long the effects of an event may come late.
 	DecisionRetention() freshness.Duration
+	// Objectives returns what the uses of a workflow type at an instant count for.
+	Objectives(t event.Time, workflow string) []*slo.SLO
+	// Objective returns an objective as the latest contract that has it says, nil if none ever had.
+	Objective(name string) *slo.SLO
 }
 
 // Deps is what a Group works with.
@@ -41,6 +46,7 @@ type Deps struct {
 	Limits      freshness.Limits
 	Verdicts    string // topic
 	Reads       *read.Reader
+	Buckets     string // topic
 	Metrics     *metrics.Metrics
 	Now         func() time.Time
 	Logger      log.Logger
@@ -71,6 +77,7 @@ type partition struct {
 	due     deadlines   // uses that wait for the partition's own clock
 	blocked []deadlines // by source partition: uses that wait for its clock
 	drive   driver
+	book    book
 
 	limits  freshness.Limits
 	touched []freshness.Touched // by the records of the unit that runs
@@ -84,6 +91,7 @@ type partition struct {
 func (g *Group) Assign(ctx context.Context, p *gateway.Partition) error {
 	pt := &partition{g: g, p: p, intake: intake.New(g.Plan, p, g.Events(), g.Metrics), limits: g.Limits}
 	pt.intake.OnClock(func(of string, c intake.Clock) { g.Clock.Hear(p, of, c.Applied, c.Live, c.Newest, c.Asked) })
+	pt.book = newBook(pt)
 	pt.limits.Intern = freshness.NewInterner(internLimit).Intern
 	key := topology.ControlKey("cursor", p.ID)
 	found, err := p.Rows.Row(key)
@@ -151,10 +159,11 @@ func (g *Group) Revoke(p *gateway.Partition) {
 // cursorPace is how often the cursor is written at most: what lies between is driven again, for nothing.
 const cursorPace = time.Second
 
-// Seal adds the cursor to a transaction that is written anyway.
+// Seal adds the buckets that have changed, and the cursor to a transaction that is written anyway.
 func (g *Group) Seal(p *gateway.Partition) {
 	pt := p.User.(*partition)
 	now := g.Now()
+	pt.book.seal(event.Of(now))
 	if p.Rows.Dirty() == 0 || now.Sub(pt.wrote) < cursorPace && !pt.cursor.opened {
 		return
 	}

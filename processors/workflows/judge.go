@@ -46,7 +46,11 @@ func (pt *partition) tick() error {
 			return err
 		}
 	}
-	if budget == 0 {
+	more, err := pt.book.age()
+	if err != nil {
+		return err
+	}
+	if budget == 0 || more {
 		pt.p.Send(topology.ClockInput, nil, true)
 	}
 	return nil
@@ -126,11 +130,16 @@ func (pt *partition) judge(r *row, u *freshness.Use) error {
 		}
 		return nil
 	}
+	adds, err := pt.book.account(r.w, u, v)
+	if err != nil {
+		return err
+	}
 	before := u.Said.Verdict
 	now := event.Of(pt.g.Now())
 	u.Said = freshness.Said{
 		Revision: u.Said.Revision + 1, Digest: digest, Contract: contractTag(c.Hash), Verdict: v.Kind,
 		JudgedAt: now, CompleteThrough: min(pt.clock.Complete(), now), Unsettled: unsettled,
+		Counted: adds,
 	}
 	if first {
 		r.pending--

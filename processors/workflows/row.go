@@ -177,7 +177,10 @@ func (s schema) Load(p *state.Partition, key string) (state.Row, error) {
 	if err != nil || b == nil {
 		return nil, err
 	}
-	if _, _, control := topology.ControlPartition(key); control {
+	if name, _, control := topology.ControlPartition(key); control {
+		if isBucket(name) {
+			return decodeBucket(key, b)
+		}
 		return decodeCursor(key, b)
 	}
 	w, err := state.DecodeWorkflow(key, b, s.intern)

@@ -86,8 +86,9 @@ func TestGoldenSetsThroughTheEngine(t *testing.T) {
 func run(t *testing.T, s scenario) {
 	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	defer cancel()
+	contract := withObjectives(t, s.set)
 	e := harness.New(t, harness.Options{
-		Contract: filepath.Join(golden, s.set+".contracts.yaml"), Partitions: s.partitions, Prefix: fmt.Sprintf("exact-%d.", time.Now().UnixNano()),
+		Contract: contract, Partitions: s.partitions, Prefix: fmt.Sprintf("exact-%d.", time.Now().UnixNano()),
 		Brokers: *brokers, Logger: logger(),
 	})
 	want := harness.Golden(t, filepath.Join(golden, s.set+".verdicts.ndjson.gz"))
@@ -118,6 +119,7 @@ func run(t *testing.T, s scenario) {
 	e.Await(ctx, loaded)
 	said := e.Verdicts()
 	said.Compare(ctx, want)
+	compareBuckets(ctx, t, e, contract, said)
 	if s.running && len(said.Content) == len(said.Last) {
 		t.Error("nothing has been amended: the engine was not at the head")
 	}

@@ -32,9 +32,10 @@ func UseOf(line map[string]any) string {
 
 // Verdict is the last revision of a verdict.
 type Verdict struct {
-	Revision int64
-	Data     map[string]any // of the record
-	Line     map[string]any // in the form of a golden line
+	Revision  int64
+	Partition int32
+	Data      map[string]any // of the record
+	Line      map[string]any // in the form of a golden line
 }
 
 // Verdicts reads the verdicts topic. Two contents under one id, or a revision that does not come after the last one, fail the test.
@@ -87,7 +88,7 @@ func (v *Verdicts) take(r *kgo.Record) {
 		t.Errorf("%s: revision %d after %d", key, revision, before.Revision)
 		return
 	}
-	v.Last[key] = Verdict{revision, d, GoldenOf(d)}
+	v.Last[key] = Verdict{revision, r.Partition, d, GoldenOf(d)}
 }
 
 // Until reads until a condition returns "", what is still missing, or ctx ends; the test then fails with what was missing.

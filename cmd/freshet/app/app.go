@@ -15,6 +15,7 @@ import (
 	"github.com/freshet-io/freshet/processors/clock"
 	"github.com/freshet-io/freshet/processors/contracts"
 	"github.com/freshet-io/freshet/processors/gateway"
+	"github.com/freshet-io/freshet/processors/slos"
 	"github.com/freshet-io/freshet/processors/sources"
 	"github.com/freshet-io/freshet/processors/tail"
 	"github.com/freshet-io/freshet/processors/workflows/read"
@@ -62,6 +63,7 @@ type App struct {
 	groups       groups
 	reads        *read.Reader
 	query        *query.Server
+	objectives   *slos.Reader
 
 	httpAddr string
 }

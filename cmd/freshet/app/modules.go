@@ -43,6 +43,7 @@ const (
 	workflowsModule = "workflows"
 	rekeyModule     = "rekey"
 	queryModule     = "query"
+	slosModule      = "slos"
 	httpModule      = "http"
 )
 
@@ -51,7 +52,7 @@ func (a *App) wire() error {
 	m := modules.NewManager(log.NewNopLogger())
 	for name, start := range map[string]func() (services.Service, error){
 		brokerModule: a.newBroker, clusterModule: a.newCluster, storeModule: a.newStore, pollerModule: a.newPoller,
-		contractsModule: a.newContracts, viewModule: a.newView, sourcesModule: a.newSources, workflowsModule: a.newWorkflows, rekeyModule: a.newRekey, queryModule: a.newQuery, httpModule: a.newHTTP,
+		contractsModule: a.newContracts, viewModule: a.newView, sourcesModule: a.newSources, workflowsModule: a.newWorkflows, rekeyModule: a.newRekey, queryModule: a.newQuery, slosModule: a.newSLOs, httpModule: a.newHTTP,
 	} {
 		m.RegisterModule(name, start, modules.UserInvisibleModule)
 	}
@@ -67,7 +68,8 @@ func (a *App) wire() error {
 		workflowsModule: {storeModule, contractsModule, viewModule},
 		rekeyModule:     {storeModule, contractsModule},
 		queryModule:     {sourcesModule, workflowsModule, rekeyModule, viewModule},
-		Processor:       {sourcesModule, workflowsModule, rekeyModule, queryModule, httpModule},
+		slosModule:      {contractsModule},
+		Processor:       {slosModule, sourcesModule, workflowsModule, rekeyModule, queryModule, httpModule},
 		All:             {Processor},
 	} {
 		if err := m.AddDependency(name, needs...); err != nil {
@@ -326,7 +328,7 @@ func (a *App) newWorkflows() (services.Service, error) {
 			Plan:   intake.NewPlan(a.graph, g, a.graph.RekeyedWorkflows, g.Partitions, a.m),
 			Events: a.events, Contracts: &a.contracts, View: a.view, SourceTable: a.graph.Sources.Table,
 			Partitioner: a.graph.Partitioner, Logs: a.logs, DB: a.db, Clock: c, Limits: freshness.DefaultLimits(),
-			Verdicts: a.graph.Verdicts, Reads: a.reads, Metrics: a.m, Now: a.now, Logger: a.logger,
+			Verdicts: a.graph.Verdicts, Buckets: a.graph.Buckets, Reads: a.reads, Metrics: a.m, Now: a.now, Logger: a.logger,
 		})
 		return a.spec(g, state.Workflows, workflows.Schema), group
 	}), nil

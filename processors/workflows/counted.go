@@ -1,0 +1,112 @@
+package workflows
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/freshet-io/freshet/event"
+	"github.com/freshet-io/freshet/freshness"
+	"github.com/freshet-io/freshet/slo/budget"
+)
+
+// counted is what a use has added to the buckets of its objectives. It stands in the use's row, so that exactly this can be taken out when
+// the use is amended, whatever contract, class or time holds by then.
+type counted struct {
+	at         event.Time
+	verdict    freshness.VerdictKind
+	objectives []string
+	shares     []budget.Share
+	gone       bool // its buckets are past the objectives' windows and have been deleted: nothing is counted any more
+}
+
+// goneText is how a counted that is gone stands in the row.
+const goneText = "-"
+
+// String writes what stands in the row. Names of the contract have no control characters.
+func (c *counted) String() string {
+	if c.gone {
+		return goneText
+	}
+	if len(c.objectives) == 0 {
+		return ""
+	}
+	b := strconv.AppendInt(nil, int64(c.at), 36)
+	b = append(append(b, 0), '0'+byte(c.verdict))
+	b = strconv.AppendInt(append(b, 0), int64(len(c.objectives)), 36)
+	for _, name := range c.objectives {
+		b = append(append(b, 0), name...)
+	}
+	for _, s := range c.shares {
+		b = append(strconv.AppendInt(append(b, 0), int64(s.Cause), 36), 0)
+		b = append(append(b, s.Owner...), 0)
+		b = strconv.AppendInt(b, s.Parts, 36)
+	}
+	return string(b)
+}
+
+// parseCounted reads what String writes; ok is false for anything else.
+func parseCounted(text string) (c counted, ok bool) {
+	switch text {
+	case "":
+		return c, true
+	case goneText:
+		return counted{gone: true}, true
+	}
+	parts := strings.Split(text, "\x00")
+	if len(parts) < 3 || len(parts[1]) != 1 {
+		return c, false
+	}
+	at, bad := strconv.ParseInt(parts[0], 36, 64)
+	n, worse := strconv.ParseInt(parts[2], 36, 32)
+	rest := parts[3:]
+	if bad != nil || worse != nil || n < 1 || int(n) > len(rest) || (len(rest)-int(n))%3 != 0 {
+		return c, false
+	}
+	c = counted{at: event.Time(at), verdict: freshness.VerdictKind(parts[1][0] - '0'), objectives: rest[:n:n]}
+	for rest = rest[n:]; len(rest) > 0; rest = rest[3:] {
+		cause, bad := strconv.ParseUint(rest[0], 36, 8)
+		parts, worse := strconv.ParseInt(rest[2], 36, 64)
+		if bad != nil || worse != nil {
+			return counted{}, false
+		}
+		c.shares = append(c.shares, budget.Share{Cause: freshness.Cause(cause), Owner: rest[1], Parts: parts})
+	}
+	return c, true
+}
+
+// countedOf returns what a use that has just been judged has to add.
+func (b *book) countedOf(w *freshness.Workflow, u *freshness.Use, v *freshness.Verdict) counted {
+	c := counted{at: u.Time, verdict: v.Kind}
+	if u.Traffic != event.Live || v.WorkflowType == "" {
+		return c
+	}
+	for _, s := range b.pt.g.Contracts.Objectives(u.Time, v.WorkflowType) {
+		if s.Counts(u.Kind, v.Class, v.HasClass) {
+			c.objectives = append(c.objectives, s.Name)
+		}
+	}
+	if len(c.objectives) > 0 && v.Kind == freshness.IsStale {
+		c.shares = budget.SharesOf(worst(v).Causes)
+	}
+	return c
+}
+
+// worst returns the stale item of a verdict whose causes the use's cause is taken from.
+func worst(v *freshness.Verdict) *freshness.ItemVerdict {
+	var most *freshness.ItemVerdict
+	var length freshness.Duration
+	for i := range v.Items {
+		it := &v.Items[i]
+		if it.Verdict != freshness.IsStale {
+			continue
+		}
+		var sum freshness.Duration
+		for _, s := range it.Causes {
+			sum += s.For
+		}
+		if most == nil || sum > length || sum == length && it.Kind+"/"+it.Key < most.Kind+"/"+most.Key {
+			most, length = it, sum
+		}
+	}
+	return most
+}

@@ -150,11 +150,11 @@ func (a *Alerts) burn(s *Snapshot, o *slo.SLO, b *Burn, key string) *condition {
 	return c
 }
 
-// largest returns the share that names the owner: most events, then most seconds; the list's order decides what is left.
+// largest returns the share that names the owner; of equal ones the first.
 func largest(shares []Share) Share {
 	var best Share
 	for _, s := range shares {
-		if s.Events > best.Events || s.Events == best.Events && s.Seconds > best.Seconds {
+		if s.Parts > best.Parts {
 			best = s
 		}
 	}
@@ -222,9 +222,9 @@ func (a *Alerts) silences(s *Snapshot) []*condition {
 		}
 		if objectives := dependents(s.Contract, src.Kind); len(objectives) > 0 {
 			c.severity = slo.Page
-			c.labels["slos"] = strings.Join(objectives, ",")
+			c.rule += "; objectives that depend on it: " + strings.Join(objectives, ", ")
 		}
-		c.causes = []Share{{Cause: freshness.SourceSilent.String(), Owner: k.Owner, Events: 1}}
+		c.causes = []Share{{Cause: freshness.SourceSilent.String(), Owner: k.Owner, Parts: 1}}
 		all = append(all, c)
 	}
 	return all
@@ -312,8 +312,7 @@ func merge(group string, members []*condition) *condition {
 			if shares[k] == nil {
 				shares[k] = &Share{Cause: s.Cause, Owner: s.Owner}
 			}
-			shares[k].Events += s.Events
-			shares[k].Seconds += s.Seconds
+			shares[k].Parts += s.Parts
 		}
 	}
 	for _, s := range shares {
@@ -338,6 +337,6 @@ func merge(group string, members []*condition) *condition {
 
 func sortShares(s []Share) {
 	slices.SortFunc(s, func(x, y Share) int {
-		return cmp.Or(-cmp.Compare(x.Events, y.Events), -cmp.Compare(x.Seconds, y.Seconds), strings.Compare(x.Cause, y.Cause), strings.Compare(x.Owner, y.Owner))
+		return cmp.Or(-cmp.Compare(x.Parts, y.Parts), strings.Compare(x.Cause, y.Cause), strings.Compare(x.Owner, y.Owner))
 	})
 }

@@ -56,6 +56,12 @@ type Notification struct {
 // Key tells notifications apart of which only the latest matters.
 func (n *Notification) Key() string { return n.Row.ID + "\x00" + toldKey(n.To, n.Owner) }
 
+// Raised says whether the target has acknowledged the same episode at a lower severity.
+func (n *Notification) Raised() bool {
+	told := n.Row.Told[toldKey(n.To, n.Owner)]
+	return n.Purpose == Tell && told.At != 0 && told.Episode == n.Row.Starts && told.Severity < n.Row.Severity
+}
+
 // Ack says that a notification has been delivered.
 type Ack struct {
 	Alert    string

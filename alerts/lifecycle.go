@@ -196,6 +196,8 @@ func (a *Alerts) fire(s *Snapshot, c *condition) {
 		row.add(owner)
 	}
 	row.Severity = c.severity
+	row.Labels = map[string]string{} // fixed for the episode: an Alertmanager knows an alert by its labels
+	maps.Copy(row.Labels, c.labels)
 	a.describe(s, row, c)
 	row.Sequence++
 }

@@ -4,11 +4,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 
 	"github.com/freshet-io/freshet/event"
-	"github.com/freshet-io/freshet/freshness"
 	"github.com/freshet-io/freshet/slo"
 )
 
@@ -110,11 +110,9 @@ type record struct {
 }
 
 type shareRecord struct {
-	Cause   string  `json:"cause"`
-	Owner   *string `json:"owner"`
-	Share   float64 `json:"share"`
-	Events  int64   `json:"events"`
-	Seconds float64 `json:"seconds"`
+	Cause string  `json:"cause"`
+	Owner *string `json:"owner"`
+	Share float64 `json:"share"`
 }
 
 // JSON returns the data of the row's record.
@@ -127,9 +125,9 @@ func (r *Row) JSON() []byte {
 	if r.Status == Resolved {
 		out.Ends = &r.Ends
 	}
-	total := events(r.Causes)
+	total := whole(r.Causes)
 	for _, s := range r.Causes {
-		out.Causes = append(out.Causes, shareRecord{s.Cause, orNull(s.Owner), ratio(s.Events, total), s.Events, float64(s.Seconds) / 1000})
+		out.Causes = append(out.Causes, shareRecord{s.Cause, orNull(s.Owner), ratio(s.Parts, total)})
 	}
 	b, err := json.Marshal(out)
 	if err != nil {
@@ -145,10 +143,10 @@ func orNull(s string) *string {
 	return &s
 }
 
-func events(shares []Share) int64 {
+func whole(shares []Share) int64 {
 	var n int64
 	for _, s := range shares {
-		n += s.Events
+		n += s.Parts
 	}
 	return n
 }
@@ -157,7 +155,7 @@ func ratio(part, of int64) float64 {
 	if of == 0 {
 		return 0
 	}
-	return float64(part*10000/of) / 10000
+	return math.Round(float64(part)/float64(of)*10000) / 10000
 }
 
 // stored is how a row is kept.
@@ -184,10 +182,9 @@ type stored struct {
 }
 
 type storedShare struct {
-	Cause   string             `json:"cause"`
-	Owner   string             `json:"owner"`
-	Events  int64              `json:"events"`
-	Seconds freshness.Duration `json:"ms"`
+	Cause string `json:"cause"`
+	Owner string `json:"owner"`
+	Parts int64  `json:"parts"`
 }
 
 // rowVersion is the version of how rows are kept.

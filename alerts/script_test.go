@@ -11,7 +11,6 @@ import (
 	"github.com/cockroachdb/datadriven"
 
 	"github.com/freshet-io/freshet/event"
-	"github.com/freshet-io/freshet/freshness"
 	"github.com/freshet-io/freshet/slo"
 )
 
@@ -25,7 +24,7 @@ import (
 //	  stands P at=S [why=W]          a clock that has been live and stands
 //	  catching-up P…
 //	  gone P…                        partitions of other instances
-//	  burn SLO page|ticket holds|few|no [burn=X] [bad=N] [good=N] [open=N] [causes=CAUSE:OWNER:EVENTS:SECONDS,…] [evidence=N]
+//	  burn SLO page|ticket holds|few|no [burn=X] [bad=N] [good=N] [open=N] [causes=CAUSE:OWNER:PARTS,…] [evidence=N]
 //	  held DETECTION KIND/KEY seq=N since=S count=N [waiting=N] [replay] [causes=…] [on=P,…] [evidence=N]
 //	  free DETECTION KIND/KEY seq=N
 //	  silent KIND/KEY [life=S] [open=N] [on=P,…]
@@ -399,10 +398,9 @@ func (w words) list(name string) []string {
 func (w words) shares() []Share {
 	var all []Share
 	for _, one := range w.list("causes") {
-		p := append(strings.Split(one, ":"), "", "", "")
+		p := append(strings.Split(one, ":"), "", "")
 		n, _ := strconv.ParseInt(p[2], 10, 64)
-		sec, _ := strconv.ParseFloat(p[3], 64)
-		all = append(all, Share{Cause: p[0], Owner: p[1], Events: n, Seconds: freshness.Duration(sec * 1000)})
+		all = append(all, Share{Cause: p[0], Owner: p[1], Parts: n})
 	}
 	return all
 }
@@ -411,7 +409,7 @@ func (w words) shares() []Share {
 func TestRowsSurvive(t *testing.T) {
 	r := &Row{ID: "a/b", Name: FreshnessSLOBurn, Status: Resolved, Severity: slo.Page, Owner: "payments", Owners: []string{"payments", "risk"},
 		Labels: map[string]string{"slo": "x"}, Annotations: map[string]string{"summary": "s"}, Starts: 5, Ends: 9, Sequence: 3,
-		Causes: []Share{{"hold_tool", "payments", 3, 400}}, Evidence: []Evidence{{Topic: "t", Partition: 1, Offset: 2, Workflow: "w"}},
+		Causes: []Share{{"hold_tool", "payments", 3}}, Evidence: []Evidence{{Topic: "t", Partition: 1, Offset: 2, Workflow: "w"}},
 		Runbook: "r", Dashboard: "d", Rests: []string{"p"}, Group: "g", Told: map[string]Told{"am payments": {Episode: 5, Severity: slo.Page, Resolved: true, At: 7}}}
 	back, err := Decode(r.Encode(nil))
 	if err != nil {

@@ -2,7 +2,6 @@ package alerts
 
 import (
 	"github.com/freshet-io/freshet/event"
-	"github.com/freshet-io/freshet/freshness"
 	"github.com/freshet-io/freshet/slo"
 )
 
@@ -37,7 +36,7 @@ type Burn struct {
 	SLO   string
 	Rule  slo.BurnRule
 	Holds bool // both windows burn at least as fast as the rule says, and there are enough events
-	Few   bool // they do, but there are fewer events than min_events
+	Few   bool // there are fewer events than min_events
 
 	Long, Short Window
 	Causes      []Share    // of the bad events of the short window
@@ -53,12 +52,12 @@ type Window struct {
 	Burn    float64 `json:"burn"`
 }
 
-// Share is one cause's part of the bad events. An event counts for the cause of its use, and an unknown one for its first reason.
+// Share is one cause's part of what is the matter. Each bad use is divided among the causes of its worst item as that item's seconds are,
+// so a use that was stale for a week weighs as much as one that was stale for a minute.
 type Share struct {
-	Cause   string
-	Owner   string
-	Events  int64
-	Seconds freshness.Duration // staleness (or age) of that cause, of all the events
+	Cause string
+	Owner string
+	Parts int64 // in millionths of a use
 }
 
 // Evidence is a record of Kafka that shows what is the matter.

@@ -2,7 +2,6 @@ package alerts
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -31,8 +30,7 @@ type Page struct {
 
 // PageShare is a cause's share as a page shows it.
 type PageShare struct {
-	Cause, Owner, Percent, Seconds string
-	Events                         int64
+	Cause, Owner, Percent string
 }
 
 // PageEvidence is a piece of evidence with the page that explains it.
@@ -57,7 +55,7 @@ Users: {{ . }}
 {{ end }}
 {{- with .Shares }}
 Causes:{{ range . }}
-  {{ .Percent }} {{ .Cause }}{{ with .Owner }} ({{ . }}){{ end }}{{ with .Seconds }}, {{ . }}{{ end }}{{ end }}
+  {{ .Percent }} {{ .Cause }}{{ with .Owner }} ({{ . }}){{ end }}{{ end }}
 {{ end }}
 {{- with .Owner }}
 Owner: {{ . }}{{ range $i, $o := $.Owners }}{{ if $i }}, also told: {{ $o }}{{ end }}{{ end }}
@@ -125,8 +123,6 @@ func (t *Text) text(name string, p *Page) string {
 // describe fills in what a row says of a condition.
 func (a *Alerts) describe(s *Snapshot, row *Row, c *condition) {
 	row.refreshed = s.Now
-	row.Labels = map[string]string{}
-	maps.Copy(row.Labels, c.labels)
 	row.Causes = slices.Clone(c.causes)
 	sortShares(row.Causes)
 	row.Causes = row.Causes[:min(len(row.Causes), mostShares)]
@@ -161,16 +157,12 @@ func (a *Alerts) page(row *Row, c *condition) *Page {
 	p := &Page{Name: row.Name, Status: row.Status.String(), Severity: row.Severity.String(), Owner: row.Owner, Owners: row.Owners, What: c.what,
 		Decisions: c.decisions, Open: c.open, Workflows: c.workflows[:min(len(c.workflows), 5)], Runbook: row.Runbook, Dashboard: row.Dashboard,
 		Labels: row.Labels, Starts: row.Starts, Users: users(c)}
-	total := events(row.Causes)
+	total := whole(row.Causes)
 	for _, s := range row.Causes {
 		if c.name == SourceSilent {
 			break // it is its own cause
 		}
-		share := PageShare{Cause: s.Cause, Owner: s.Owner, Percent: percent(ratio(s.Events, total)), Events: s.Events}
-		if s.Seconds > 0 {
-			share.Seconds = span(s.Seconds)
-		}
-		p.Shares = append(p.Shares, share)
+		p.Shares = append(p.Shares, PageShare{Cause: s.Cause, Owner: s.Owner, Percent: percent(ratio(s.Parts, total))})
 	}
 	for i := range row.Evidence {
 		e := PageEvidence{Evidence: row.Evidence[i], Explain: a.cfg.explain(&row.Evidence[i])}

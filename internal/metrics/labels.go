@@ -30,6 +30,13 @@ const (
 	OutputRecord = "output"
 )
 
+// NotificationResult is what became of an attempt to deliver an alert.
+const (
+	Delivered     = "delivered"
+	FailedAttempt = "failed"  // it is tried again
+	Refused       = "refused" // the receiver says that it never will take it
+)
+
 // Hop is a part of the way of a new version.
 const (
 	HopSource  = "source"
@@ -73,7 +80,18 @@ func closedValues(series, label string) []string {
 		if series == "slo_events_total" {
 			return []string{GoodUse, BadUse, UnknownUse}
 		}
+		if series == "notifications_total" {
+			return []string{Delivered, FailedAttempt, Refused}
+		}
 		return []string{Applied, Duplicate, Rerouted, DeadLetter, Late}
+	case "destination":
+		return []string{"alertmanager", "webhook", "pagerduty", "slack"}
+	case "severity":
+		return []string{"page", "ticket"}
+	case "status":
+		if series == "alerts" {
+			return []string{"firing", "resolved"}
+		}
 	case "use":
 		return []string{"decision.proposed", "action.executed"}
 	case "verdict", "from", "to":

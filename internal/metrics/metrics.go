@@ -72,6 +72,12 @@ type Metrics struct {
 	// Refused counts by topic and Refusal; HeldSince is set by partition, topic and Refusal, in Unix seconds, while a partition is held back.
 	Refused   *prometheus.CounterVec
 	HeldSince *prometheus.GaugeVec
+	// Alerts is set by name, owner, severity, status.
+	Alerts *prometheus.GaugeVec
+	// Notifications counts attempts by destination, NotificationResult.
+	Notifications *prometheus.CounterVec
+	// NotificationDelay observes seconds.
+	NotificationDelay prometheus.Histogram
 	// LimitReached counts by limit how often a list would have grown beyond it.
 	LimitReached *prometheus.CounterVec
 
@@ -97,6 +103,7 @@ func New(reg prometheus.Registerer) *Metrics {
 	b.engine()
 	b.gateway()
 	b.query()
+	b.alerts()
 	b.build()
 	return m
 }
@@ -164,6 +171,14 @@ func (b *builder) gateway() {
 	m.Refused = b.counter("refused_total", "How often a topic did not take a partition's records for what they are.", "topic", "reason")
 	m.HeldSince = b.gauge("partition_held_since_timestamp_seconds", "Since when a partition is held back because a topic refuses a record of it. The series is there only as long.", "partition", "topic", "reason")
 	m.Sessions = b.counter("sessions_total", "Sessions of the consumer group that were begun.", "group")
+}
+
+// alerts defines what is the matter and who has been told.
+func (b *builder) alerts() {
+	m := b.m
+	m.Alerts = b.gauge("alerts", "Alert rows, by where they are in their life.", "name", "owner", "severity", "status")
+	m.Notifications = b.counter("notifications_total", "Attempts to deliver an alert, by what became of them.", "destination", "result")
+	m.NotificationDelay = b.histogram("notification_delay_seconds", "From when an owner was first due to be told of an alert until the destination had it.", lags()).WithLabelValues().(prometheus.Histogram)
 }
 
 func (b *builder) build() {

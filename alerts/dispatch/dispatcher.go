@@ -1,0 +1,132 @@
+package dispatch
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/freshet-io/freshet/alerts"
+	"github.com/freshet-io/freshet/event"
+	"github.com/freshet-io/freshet/internal/metrics"
+	"github.com/freshet-io/freshet/slo"
+	"github.com/go-kit/log"
+)
+
+// Dispatcher sends to every place that the flags name.
+type Dispatcher struct {
+	queues []*queue
+	now    func() time.Time
+
+	mu   sync.Mutex
+	acks []alerts.Ack
+}
+
+// New returns a dispatcher. Owners are those of the contract in force, with their secrets.
+func New(cfg Config, owners func() map[string]*slo.Owner, m *metrics.Metrics, now func() time.Time, logger log.Logger) (*Dispatcher, error) {
+	secret, err := cfg.secret()
+	if err != nil {
+		return nil, err
+	}
+	d := &Dispatcher{now: now}
+	post := newPoster(now)
+	add := func(kind alerts.Kind, urls string, to func(url string) sender) {
+		for _, u := range list(urls) {
+			q := &queue{to: target(kind, u), sender: to(u), cfg: cfg, now: now, m: m, acked: d.acked, wake: make(chan struct{}, 1),
+				items: map[string]*item{}, done: map[string]alerts.Ack{}}
+			q.logger = log.With(logger, "component", "dispatch")
+			d.queues = append(d.queues, q)
+		}
+	}
+	add(alerts.Alertmanager, cfg.Alertmanagers, func(u string) sender { return &alertmanager{post, u, owners} })
+	add(alerts.Webhook, cfg.Webhooks, func(u string) sender { return &webhook{post, u, secret} })
+	add(alerts.PagerDuty, cfg.PagerDuty, func(u string) sender { return &pagerduty{post, u, owners} })
+	add(alerts.Slack, cfg.Slack, func(u string) sender { return &slack{post, u, owners} })
+	return d, nil
+}
+
+// target names a place: the same address has the same name in every life, and the name does not give the address away.
+func target(kind alerts.Kind, url string) alerts.Target {
+	sum := sha256.Sum256([]byte(url))
+	return alerts.Target{ID: kind.String() + "#" + hex.EncodeToString(sum[:4]), Kind: kind}
+}
+
+// Targets returns every place.
+func (d *Dispatcher) Targets() []alerts.Target {
+	all := make([]alerts.Target, len(d.queues))
+	for i, q := range d.queues {
+		all[i] = q.to
+	}
+	return all
+}
+
+// Run delivers until ctx ends.
+func (d *Dispatcher) Run(ctx context.Context) error {
+	var wg sync.WaitGroup
+	for _, q := range d.queues {
+		wg.Go(func() { q.run(ctx) })
+	}
+	wg.Wait()
+	return nil
+}
+
+// Offer takes what is due. Whole says that it is everything that is: what waits and is no longer due is forgotten.
+func (d *Dispatcher) Offer(due []alerts.Notification, whole bool) {
+	by := map[string][]alerts.Notification{}
+	for i := range due {
+		by[due[i].To.ID] = append(by[due[i].To.ID], due[i])
+	}
+	for _, q := range d.queues {
+		q.offer(by[q.to.ID], whole)
+	}
+}
+
+// mostAcks bounds the acknowledgements that nobody fetches; the rows that lack one lead to another delivery.
+const mostAcks = 10_000
+
+func (d *Dispatcher) acked(a alerts.Ack) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if len(d.acks) < mostAcks {
+		d.acks = append(d.acks, a)
+	}
+}
+
+// Acks returns what has been delivered since the last call.
+func (d *Dispatcher) Acks() []alerts.Ack {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	acks := d.acks
+	d.acks = nil
+	return acks
+}
+
+// Result is what became of a test page at one place.
+type Result struct {
+	Destination string `json:"destination"`
+	Target      string `json:"target"`
+	Delivered   bool   `json:"delivered"`
+	Detail      string `json:"detail"`
+}
+
+// Test sends a marked test page for an owner to every place that leads to him, once, past the queues.
+func (d *Dispatcher) Test(ctx context.Context, owner string) []Result {
+	results := make([]Result, len(d.queues))
+	row := alerts.TestRow(owner, event.Of(d.now()))
+	var wg sync.WaitGroup
+	for i, q := range d.queues {
+		wg.Go(func() {
+			attempt, cancel := context.WithTimeout(ctx, q.cfg.Timeout)
+			defer cancel()
+			r := Result{Destination: q.to.Kind.String(), Target: q.to.ID, Delivered: true, Detail: "delivered"}
+			if err := q.sender.send(attempt, []alerts.Notification{{To: q.to, Owner: owner, Purpose: alerts.Try, Row: row}}); err != nil {
+				r.Delivered, r.Detail = false, fmt.Sprint(err)
+			}
+			results[i] = r
+		})
+	}
+	wg.Wait()
+	return results
+}

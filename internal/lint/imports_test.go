@@ -29,6 +29,7 @@ func sees() map[string][]string {
 		"internal/metrics": nil,
 		"internal/lint":    nil,
 		"processors":       {"checkid", "alerts", "event", "freshness", "slo", "state", "topology", "internal/access", "internal/await", "internal/metrics"},
+		"query/client":     nil,
 		"query":            {"checkid", "alerts", "event", "freshness", "slo", "state", "internal/metrics"},
 		"bench":            {"event", "freshness", "slo", "topology", "internal/access"},
 		"cmd":              {"checkid", "alerts", "alerts/dispatch", "event", "freshness", "slo", "state", "topology", "embedded", "recorded", "internal/access", "internal/await", "internal/metrics", "processors", "query", "bench"},

@@ -11,7 +11,7 @@ func New() *cli.Program {
 		Version:  versionLine(),
 		Defaults: map[string]string{"instance.id": "the host name"},
 		Commands: []*cli.Command{
-			runCommand(), demoCommand(), loadCommand(), judgeCommand(), verdictsCommand(),
+			runCommand(), demoCommand(), loadCommand(), judgeCommand(), verdictsCommand(), checkCommand(),
 			topicsPlanCommand(), topicsApplyCommand(), topicsVerifyCommand(), topicsACLsCommand(), contractsCheckCommand(),
 			deadLettersListCommand(), deadLettersRedriveCommand(),
 			benchIngestCommand(), versionCommand(),

@@ -32,8 +32,8 @@ func sees() map[string][]string {
 		"query/client":     nil,
 		"query":            {"checkid", "alerts", "event", "freshness", "slo", "state", "internal/metrics"},
 		"bench":            {"event", "freshness", "slo", "topology", "internal/access"},
-		"cmd":              {"checkid", "alerts", "alerts/dispatch", "event", "freshness", "slo", "state", "topology", "embedded", "recorded", "internal/access", "internal/await", "internal/metrics", "processors", "query", "bench"},
-		"test":             {"checkid", "alerts", "alerts/dispatch", "event", "freshness", "slo", "state", "topology", "embedded", "recorded", "internal/access", "internal/await", "internal/metrics", "processors", "query", "bench", "cmd"},
+		"cmd":              {"checkid", "alerts", "alerts/dispatch", "event", "freshness", "slo", "state", "topology", "embedded", "recorded", "internal/access", "internal/await", "internal/metrics", "processors", "query", "query/client", "bench"},
+		"test":             {"checkid", "alerts", "alerts/dispatch", "event", "freshness", "slo", "state", "topology", "embedded", "recorded", "internal/access", "internal/await", "internal/metrics", "processors", "query", "query/client", "bench", "cmd"},
 	}
 }
 

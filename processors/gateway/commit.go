@@ -78,7 +78,7 @@ func (s *session) commit() error {
 	for {
 		err := s.send(all, 0)
 		var refused *refusedError
-		if !errors.As(err, &refused) {
+		if !errors.As(err, &refused) || s.g.off.unisolated {
 			if err != nil {
 				return err
 			}

@@ -65,6 +65,7 @@ type Gateway struct {
 	db      *state.DB
 	logs    *tail.Logs
 	group   Group
+	off     rules
 	m       *metrics.Metrics
 	logger  log.Logger
 
@@ -80,6 +81,8 @@ func New(cfg Config, spec Spec, cluster access.Cluster, db *state.DB, logs *tail
 	return &Gateway{cfg: cfg, spec: spec, cluster: cluster, db: db, logs: logs, group: group, m: m, logger: log.With(logger, "group", spec.Name)}
 }
 
+const groupEnded = "group ended, starting it again"
+
 // Run keeps a goka processor running until ctx ends: goka's are one-shot, so after one has failed a new one is built.
 func (g *Gateway) Run(ctx context.Context) error {
 	defer g.closeClient()
@@ -90,7 +93,10 @@ func (g *Gateway) Run(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return nil
 		}
-		_ = level.Warn(g.logger).Log("msg", "group ended, starting it again", "err", err)
+		_ = level.Warn(g.logger).Log("msg", groupEnded, "err", err)
+		if g.off.oneShot {
+			return err
+		}
 		if time.Since(started) > time.Minute {
 			retry.Reset()
 		}
@@ -199,11 +205,15 @@ func (r *restoring) MarkRecovered() error {
 // ends notes how far each partition of the table has to be restored.
 type ends struct {
 	goka.TopicManager
-	g *Gateway
+	inner goka.TopicManager
+	g     *Gateway
 }
 
 // GetOffset is asked for the end of a changelog before it is read.
 func (e ends) GetOffset(topic string, partition int32, at int64) (int64, error) {
+	if e.g.off.highWater {
+		return e.inner.GetOffset(topic, partition, at)
+	}
 	offset, err := e.TopicManager.GetOffset(topic, partition, at)
 	if s := e.g.current.Load(); err == nil && at == sarama.OffsetNewest && topic == e.g.spec.Table && s != nil && s.parts[partition] != nil {
 		s.parts[partition].end.Store(offset)
@@ -230,13 +240,14 @@ func (g *Gateway) topicManager(brokers []string) (goka.TopicManager, error) {
 	for _, t := range g.spec.Virtual {
 		virtual[t] = int32(len(parts))
 	}
-	return ends{g.logs.Fencing(tail.Fence{May: g.dead, Grace: 2 * time.Second}).TopicManager(inner, virtual), g}, nil
+	fencing := g.logs.Fencing(tail.Fence{May: g.dead, Grace: 2 * time.Second})
+	return ends{fencing.TopicManager(inner, virtual), inner, g}, nil
 }
 
 // dead says whether a transactional id belongs to an instance of the group that has left it: what it has left open on a changelog must
 // not hold up the restore.
 func (g *Gateway) dead(id string) bool {
-	if !strings.HasPrefix(id, g.spec.Fence) {
+	if !strings.HasPrefix(id, g.spec.Fence) || g.off.unreaped {
 		return false
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
@@ -280,6 +291,9 @@ func (g *Gateway) consumerGroup(brokers []string, name, client string) (sarama.C
 		return nil, err
 	}
 	cfg.ClientID = client
+	if g.off.consumer != nil {
+		g.off.consumer(cfg)
+	}
 	cg, err := sarama.NewConsumerGroup(brokers, name, cfg)
 	if err != nil {
 		return nil, fmt.Errorf("join group %s: %w", name, err)
@@ -307,6 +321,9 @@ func (c *consumerGroup) Consume(ctx context.Context, _ []string, h sarama.Consum
 		}
 		if err != nil {
 			_ = level.Warn(c.g.logger).Log("msg", "session ended", "err", err)
+		}
+		if c.g.off.leaving {
+			return err
 		}
 		if err == nil || time.Since(began) > 30*time.Second {
 			retry.Reset()
@@ -341,6 +358,9 @@ func (c *consumerGroup) session(ctx context.Context, h sarama.ConsumerGroupHandl
 // reap ends open transactions of members that have left the group, while a session is awaited: sarama fetches offsets before Setup, and
 // they are not stable as long as such a transaction is open.
 func (g *Gateway) reap(ctx context.Context, awaited <-chan struct{}) {
+	if g.off.unreaped {
+		return
+	}
 	tick := time.NewTicker(500 * time.Millisecond)
 	defer tick.Stop()
 	for {

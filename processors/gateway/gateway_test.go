@@ -90,7 +90,13 @@ func startBroker(t *testing.T) string {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = services.StopAndAwaitTerminated(context.Background(), b) })
-	client, err := kgo.NewClient(kgo.SeedBrokers(b.Addr()))
+	createTopics(t, b.Addr())
+	return b.Addr()
+}
+
+func createTopics(t *testing.T, addr string) {
+	t.Helper()
+	client, err := kgo.NewClient(kgo.SeedBrokers(addr))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -102,7 +108,6 @@ func startBroker(t *testing.T) string {
 			t.Fatal(err)
 		}
 	}
-	return b.Addr()
 }
 
 func testLogger() log.Logger {
@@ -115,15 +120,17 @@ func testLogger() log.Logger {
 // instance runs the counter until the returned function is called.
 func instance(t *testing.T, addr, name string, db *state.DB) (stop func()) {
 	t.Helper()
-	var cfg Config
-	cfg.RegisterFlags(flag.NewFlagSet("gateway", flag.PanicOnError))
-	logs, err := tail.New([]string{addr}, testLogger())
-	if err != nil {
-		t.Fatal(err)
+	_, stop = run(t, addr, name, db, &counter{output}, nil)
+	return stop
+}
+
+// run runs a group until the returned function is called; change alters its gateway before that.
+func run(t *testing.T, addr, name string, db *state.DB, group Group, change func(*Gateway)) (g *Gateway, stop func()) {
+	t.Helper()
+	g, logs := newGateway(t, addr, name, db, group)
+	if change != nil {
+		change(g)
 	}
-	spec := Spec{Name: "counters", Inputs: []string{inputA, inputB}, Virtual: []string{"~clock"}, Table: table, TableID: state.Workflows,
-		Schema: func() state.Schema { return countSchema{} }, Outputs: []string{output}, Instance: name, Fence: "counters/", TxnID: "counters/" + name}
-	g := New(cfg, spec, access.Open(addr), db, logs, &counter{output}, metrics.New(nil), log.With(testLogger(), "instance", name))
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- g.Run(ctx) }()
@@ -134,13 +141,26 @@ func instance(t *testing.T, addr, name string, db *state.DB) (stop func()) {
 		}
 		stopped = true
 		cancel()
-		if err := <-done; err != nil {
+		if err := <-done; err != nil && !g.off.oneShot {
 			t.Errorf("instance %s: %v", name, err)
 		}
 		logs.Close()
 	}
 	t.Cleanup(stop)
-	return stop
+	return g, stop
+}
+
+func newGateway(t *testing.T, addr, name string, db *state.DB, group Group) (*Gateway, *tail.Logs) {
+	t.Helper()
+	var cfg Config
+	cfg.RegisterFlags(flag.NewFlagSet("gateway", flag.PanicOnError))
+	logs, err := tail.New([]string{addr}, testLogger())
+	if err != nil {
+		t.Fatal(err)
+	}
+	spec := Spec{Name: "counters", Inputs: []string{inputA, inputB}, Virtual: []string{"~clock"}, Table: table, TableID: state.Workflows,
+		Schema: func() state.Schema { return countSchema{} }, Outputs: []string{output}, Instance: name, Fence: "counters/", TxnID: "counters/" + name}
+	return New(cfg, spec, access.Open(addr), db, logs, group, metrics.New(nil), log.With(testLogger(), "instance", name)), logs
 }
 
 func openDB(t *testing.T, dir string) *state.DB {

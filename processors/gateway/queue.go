@@ -94,6 +94,14 @@ func (q *queue) push(input int, in []In, eof bool) {
 	q.wake()
 }
 
+// waits says whether about as much of an input waits as it is paused at.
+func (q *queue) waits(input int) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	c := &q.claims[input]
+	return len(c.in)-c.head > q.high/2
+}
+
 // ready says whether a batch can be taken: all claims that have more to come have something.
 func (q *queue) ready() (any, aligned bool) {
 	aligned = true

@@ -170,6 +170,7 @@ func (s *session) refusedAgain(p *Partition, h *hold, r refusal) {
 func (s *session) release(p *Partition, h *hold) {
 	p.held.Store(nil)
 	close(h.released)
+	s.kicked() // for what its units did while the transaction that failed was on its way
 	if h.Tries == 0 {
 		return // another partition's record was refused
 	}

@@ -69,7 +69,7 @@ func (s *session) wait(p *Partition) {
 			return
 		}
 	}
-	for s.full(4) {
+	for s.full(4) && !s.g.off.unpressed {
 		s.reliefMu.Lock()
 		relief := s.relief
 		s.reliefMu.Unlock()
@@ -214,6 +214,9 @@ func (h *handler) drain(ctx context.Context, p *Partition, input int, c sarama.C
 			if len(in) == cap(in) || len(ch) == 0 {
 				break
 			}
+		}
+		for h.g.off.undrained && p.queue.waits(input) && ctx.Err() == nil {
+			<-time.After(time.Millisecond)
 		}
 		if len(in) > 0 {
 			p.queue.push(input, in, in[len(in)-1].Msg.Offset+1 >= c.HighWaterMarkOffset())

@@ -150,6 +150,12 @@ func run(t *testing.T, addr, name string, db *state.DB, group Group, change func
 	return g, stop
 }
 
+// counters is the group of the counter on an instance.
+func counters(instance string) Spec {
+	return Spec{Name: "counters", Inputs: []string{inputA, inputB}, Virtual: []string{"~clock"}, Table: table, TableID: state.Workflows,
+		Schema: func() state.Schema { return countSchema{} }, Outputs: []string{output}, Instance: instance, Fence: "counters/", TxnID: "counters/" + instance}
+}
+
 func newGateway(t *testing.T, addr, name string, db *state.DB, group Group) (*Gateway, *tail.Logs) {
 	t.Helper()
 	var cfg Config
@@ -158,9 +164,7 @@ func newGateway(t *testing.T, addr, name string, db *state.DB, group Group) (*Ga
 	if err != nil {
 		t.Fatal(err)
 	}
-	spec := Spec{Name: "counters", Inputs: []string{inputA, inputB}, Virtual: []string{"~clock"}, Table: table, TableID: state.Workflows,
-		Schema: func() state.Schema { return countSchema{} }, Outputs: []string{output}, Instance: name, Fence: "counters/", TxnID: "counters/" + name}
-	return New(cfg, spec, access.Open(addr), db, logs, group, metrics.New(nil), log.With(testLogger(), "instance", name)), logs
+	return New(cfg, counters(name), access.Open(addr), db, logs, group, metrics.New(nil), log.With(testLogger(), "instance", name)), logs
 }
 
 func openDB(t *testing.T, dir string) *state.DB {

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/freshet-io/freshet/alerts"
 	"github.com/freshet-io/freshet/embedded"
 	"github.com/freshet-io/freshet/event"
 	"github.com/freshet-io/freshet/freshness"
@@ -151,6 +152,9 @@ func TestTransactionsAreReadWhole(t *testing.T) {
 	if got := gauge(t, reg, "freshet_slo_budget_remaining_ratio"); got != 1 {
 		t.Errorf("the gauge says %v", got)
 	}
+	if burns, known := r.Burns(now); !known || len(burns) == 0 || burns[0].SLO != "refunds" || burns[0].Holds || burns[0].Long.Good != 9 {
+		t.Errorf("burns: %+v, %v", burns, known)
+	}
 	stop()
 	if err := <-done; err != nil {
 		t.Error(err)
@@ -186,4 +190,38 @@ func gauge(t *testing.T, reg *prometheus.Registry, name string) float64 {
 		}
 	}
 	return -1
+}
+
+func TestWhatAlertsAreToldOfABurn(t *testing.T) {
+	f := parsed(t)
+	f.SLOs[0].MinEvents = 10
+	book := func(bad int64) *Book {
+		b := NewBook()
+		k := budget.Bucket{Start: now - event.Time(minute), Size: minute, Counts: budget.Counts{Good: 1, Bad: bad, Unknown: 1},
+			Shares:   []budget.Share{{Cause: "no_version", Uses: 1}, {Cause: "source_late", Owner: "risk", Uses: bad, For: 7}},
+			Evidence: []budget.Evidence{{Time: now - 1, Verdict: freshness.IsStale, Topic: "workflow.decision", Partition: 3, Offset: 9, Workflow: "w", DecisionID: "d", Trace: "t"}}}
+		b.apply([]change{{budget.Key("refunds", 3, k.Start, k.Size), budget.AppendRecord(nil, "refunds", 3, &k, now)}})
+		return b
+	}
+	burn := func(bad int64) alerts.Burn {
+		s := book(bad).States(f, now)
+		return burnOf(&s[0], &s[0].Rules[0])
+	}
+	b := burn(20)
+	if !b.Holds || b.Few || b.Short.Bad != 21 || b.Short.Good != 1 || b.Short.Unknown != 1 || b.Short.Burn < 9 {
+		t.Errorf("a burn: %+v", b)
+	}
+	if len(b.Causes) != 2 || b.Causes[0] != (alerts.Share{Cause: "source_late", Owner: "risk", Events: 20, Seconds: 7}) || b.Causes[1].Cause != "no_version" {
+		t.Errorf("causes: %+v", b.Causes)
+	}
+	if len(b.Evidence) != 1 || b.Evidence[0] != (alerts.Evidence{Topic: "workflow.decision", Partition: 3, Offset: 9, Workflow: "w", DecisionID: "d", TraceID: "t"}) {
+		t.Errorf("evidence: %+v", b.Evidence)
+	}
+	if b := burn(5); b.Holds || !b.Few {
+		t.Errorf("of too few uses: %+v", b)
+	}
+	s := NewBook().States(f, now)
+	if b := burnOf(&s[0], &s[0].Rules[0]); b.Holds || b.Few || b.Long.Burn != 0 {
+		t.Errorf("of nothing: %+v", b)
+	}
 }

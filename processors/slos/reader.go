@@ -181,6 +181,13 @@ func (r *Reader) States(now event.Time) (states []budget.State, ok bool) {
 	return r.book.States(f, now), true
 }
 
+// begin lets the counters of an objective start at 0, where Prometheus can see them: else their first increase would be lost to rate().
+func (r *Reader) begin(objective string) {
+	for _, result := range []string{metrics.GoodUse, metrics.BadUse, metrics.UnknownUse} {
+		r.m.SLOEvents.WithLabelValues(objective, result).Add(0)
+	}
+}
+
 // show sets the gauges. Series of objectives and windows that are no longer in the contract go.
 func (r *Reader) show() {
 	states, ok := r.States(r.now())
@@ -191,7 +198,9 @@ func (r *Reader) show() {
 	for i := range states {
 		s := &states[i]
 		name := s.SLO.Name
-		shown[series{name, ""}] = true
+		if shown[series{name, ""}] = true; !r.shown[series{name, ""}] {
+			r.begin(name)
+		}
 		r.m.SLOObjective.WithLabelValues(name).Set(s.SLO.Objective)
 		r.m.SLOBudget.WithLabelValues(name).Set(s.Remaining)
 		r.m.SLOCoverage.WithLabelValues(name).Set(s.Coverage)

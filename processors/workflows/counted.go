@@ -37,9 +37,10 @@ func (c *counted) String() string {
 		b = append(append(b, 0), name...)
 	}
 	for _, s := range c.shares {
-		b = append(strconv.AppendInt(append(b, 0), int64(s.Cause), 36), 0)
+		b = append(append(append(b, 0), s.Cause...), 0)
 		b = append(append(b, s.Owner...), 0)
-		b = strconv.AppendInt(b, s.Parts, 36)
+		b = append(strconv.AppendInt(b, s.Uses, 36), 0)
+		b = strconv.AppendInt(b, int64(s.For), 36)
 	}
 	return string(b)
 }
@@ -59,17 +60,17 @@ func parseCounted(text string) (c counted, ok bool) {
 	at, bad := strconv.ParseInt(parts[0], 36, 64)
 	n, worse := strconv.ParseInt(parts[2], 36, 32)
 	rest := parts[3:]
-	if bad != nil || worse != nil || n < 1 || int(n) > len(rest) || (len(rest)-int(n))%3 != 0 {
+	if bad != nil || worse != nil || n < 1 || int(n) > len(rest) || (len(rest)-int(n))%4 != 0 {
 		return c, false
 	}
 	c = counted{at: event.Time(at), verdict: freshness.VerdictKind(parts[1][0] - '0'), objectives: rest[:n:n]}
-	for rest = rest[n:]; len(rest) > 0; rest = rest[3:] {
-		cause, bad := strconv.ParseUint(rest[0], 36, 8)
-		parts, worse := strconv.ParseInt(rest[2], 36, 64)
+	for rest = rest[n:]; len(rest) > 0; rest = rest[4:] {
+		uses, bad := strconv.ParseInt(rest[2], 36, 64)
+		length, worse := strconv.ParseInt(rest[3], 36, 64)
 		if bad != nil || worse != nil {
 			return counted{}, false
 		}
-		c.shares = append(c.shares, budget.Share{Cause: freshness.Cause(cause), Owner: rest[1], Parts: parts})
+		c.shares = append(c.shares, budget.Share{Cause: rest[0], Owner: rest[1], Uses: uses, For: freshness.Duration(length)})
 	}
 	return c, true
 }
@@ -85,10 +86,32 @@ func (b *book) countedOf(w *freshness.Workflow, u *freshness.Use, v *freshness.V
 			c.objectives = append(c.objectives, s.Name)
 		}
 	}
-	if len(c.objectives) > 0 && v.Kind == freshness.IsStale {
-		c.shares = budget.SharesOf(worst(v).Causes)
+	if len(c.objectives) > 0 {
+		c.shares = sharesOf(v)
 	}
 	return c
+}
+
+// sharesOf says whose a use is that is not fresh.
+func sharesOf(v *freshness.Verdict) []budget.Share {
+	switch v.Kind {
+	case freshness.IsFresh:
+		return nil
+	case freshness.IsUnknown:
+		if names := v.Reasons.Names(); len(names) > 0 {
+			return []budget.Share{{Cause: names[0], Uses: 1}}
+		}
+		return nil
+	}
+	cause := v.Cause.String()
+	if cause == "" { // retracted, and not superseded for any time
+		cause = v.Reasons.Names()[0]
+	}
+	list := []budget.Share{{Cause: cause, Owner: v.Owner, Uses: 1}}
+	for _, s := range worst(v).Causes {
+		list = budget.AddShares(list, []budget.Share{{Cause: s.Cause.String(), Owner: s.Owner, For: s.For}}, 1)
+	}
+	return list
 }
 
 // worst returns the stale item of a verdict whose causes the use's cause is taken from.

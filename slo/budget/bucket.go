@@ -81,7 +81,7 @@ type Bucket struct {
 	Start event.Time
 	Size  freshness.Duration
 	Counts
-	Shares   []Share    // of the stale ones
+	Shares   []Share    // of those that are not fresh
 	Evidence []Evidence // the latest that are not fresh
 }
 

@@ -157,14 +157,14 @@ func TestAbsorbing(t *testing.T) {
 	var fine []Bucket
 	coarse := Bucket{Start: 0, Size: minute}
 	var want Counts
-	var parts int64
+	var uses int64
 	for i := range 6 {
 		b := Bucket{Start: event.Time(i) * event.Time(10*second), Size: 10 * second, Counts: Counts{rng.Int64N(5), rng.Int64N(5), rng.Int64N(5)}}
 		for n := range b.Bad {
-			b.Shares = AddShares(b.Shares, SharesOf([]freshness.Share{{Cause: freshness.SourceLate, For: 1 + freshness.Duration(n), Owner: "a"}, {Cause: freshness.HoldOther, For: 2, Owner: "b"}}), 1)
+			b.Shares = AddShares(b.Shares, []Share{{"source_late", "a", 1, 1 + freshness.Duration(n)}, {"hold_other", "b", 0, 2}}, 1)
 			b.Evidence = AddEvidence(b.Evidence, Evidence{Time: b.Start + event.Time(n), Workflow: fmt.Sprint(i), Verdict: freshness.IsStale})
 		}
-		want, parts = want.Plus(b.Counts), parts+Whole*b.Bad
+		want, uses = want.Plus(b.Counts), uses+b.Bad
 		fine = append(fine, b)
 	}
 	rng.Shuffle(len(fine), func(i, j int) { fine[i], fine[j] = fine[j], fine[i] })
@@ -175,9 +175,9 @@ func TestAbsorbing(t *testing.T) {
 		t.Errorf("absorbed %+v, want %+v", coarse.Counts, want)
 	}
 	for _, s := range coarse.Shares {
-		parts -= s.Parts
+		uses -= s.Uses
 	}
-	if parts != 0 || len(coarse.Evidence) > EvidenceLimit {
+	if uses != 0 || len(coarse.Evidence) > EvidenceLimit {
 		t.Errorf("shares %+v, evidence %+v", coarse.Shares, coarse.Evidence)
 	}
 	for i := 1; i < len(coarse.Evidence); i++ {
@@ -188,22 +188,19 @@ func TestAbsorbing(t *testing.T) {
 }
 
 func TestShares(t *testing.T) {
-	got := SharesOf([]freshness.Share{{Cause: freshness.SourceLate, For: 1, Owner: "risk"}, {Cause: freshness.HoldApproval, For: 1, Owner: "pay"}, {Cause: freshness.HoldOther, For: 1, Owner: "pay"}})
-	want := []Share{{freshness.SourceLate, "risk", 333_334}, {freshness.HoldApproval, "pay", 333_333}, {freshness.HoldOther, "pay", 333_333}}
-	if !slices.Equal(got, want) {
-		t.Errorf("thirds: %+v", got)
+	one := []Share{{"hold_other", "pay", 0, 5}, {"source_late", "risk", 1, 7}}
+	list := AddShares(nil, one, 1)
+	list = AddShares(list, []Share{{"hold_other", "pay", 1, 3}, {"no_version", "", 1, 0}}, 1)
+	if want := []Share{{"hold_other", "pay", 1, 8}, {"no_version", "", 1, 0}, {"source_late", "risk", 1, 7}}; !slices.Equal(list, want) {
+		t.Errorf("added: %+v", list)
 	}
-	list := AddShares(nil, got, 1)
-	list = AddShares(list, SharesOf([]freshness.Share{{Cause: freshness.HoldOther, For: 7, Owner: "a"}}), 1)
-	if list = AddShares(list, got, -1); !slices.Equal(list, []Share{{freshness.HoldOther, "a", Whole}}) {
+	if list = AddShares(list, one, -1); !slices.Equal(list, []Share{{"hold_other", "pay", 1, 3}, {"no_version", "", 1, 0}}) {
 		t.Errorf("taken out again: %+v", list)
 	}
-	century := freshness.Duration(100 * 365 * day)
-	if got := SharesOf([]freshness.Share{{Cause: freshness.HoldOther, For: century, Owner: "a"}, {Cause: freshness.SourceLate, For: century, Owner: "b"}}); got[0].Parts != Whole/2 || got[1].Parts != Whole/2 {
-		t.Errorf("centuries: %+v", got)
-	}
-	if SharesOf(nil) != nil || SharesOf([]freshness.Share{{}}) != nil {
-		t.Error("nothing has shares")
+	for s, want := range map[Share]bool{{"source_silent", "", 1, 0}: true, {"source_silent", "risk", 1, 5}: false, {"retracted", "", 1, 0}: false, {"no_context", "", 1, 0}: true} {
+		if ofUnknown(s) != want {
+			t.Errorf("%+v is of unknown uses: %v", s, !want)
+		}
 	}
 }
 
@@ -311,7 +308,7 @@ func TestOutcomes(t *testing.T) {
 		{"exactly the burn rate", "objective: 0.99, ", Counts{Bad: 10, Good: 10}, Counts{Good: 80}, Holds, 10},
 		{"over in the short window", "objective: 0.99, ", Counts{Good: 20}, Counts{Bad: 80}, ShortBelow, 80},
 		{"unknown is bad", "objective: 0.9, ", Counts{Unknown: 20}, Counts{}, Holds, 10},
-		{"unknown is nothing", "objective: 0.9, on_unknown: exclude, ", Counts{Unknown: 2000, Bad: 10, Good: 9}, Counts{}, FewEvents, 10.0 / 19 * 10},
+		{"unknown is nothing", "objective: 0.9, on_unknown: exclude, ", Counts{Unknown: 2000, Bad: 10, Good: 9}, Counts{}, LongBelow, 10.0 / 19 * 10},
 		{"only unknown", "objective: 0.9, on_unknown: exclude, ", Counts{Unknown: 2000}, Counts{}, NoEvents, math.NaN()},
 	} {
 		s := objective(t, c.text+rules)
@@ -353,16 +350,16 @@ func TestWhoseBurnItIs(t *testing.T) {
 	const now = event.Time(1_700_006_400_000)
 	s := objective(t, "objective: 0.9, window: 30d, alerting: {page: [{burn: 5, long: 1h, short: 5m}], min_events: 1}")
 	var l Ledger
-	late := SharesOf([]freshness.Share{{Cause: freshness.SourceLate, For: 10, Owner: "risk"}})
-	held := SharesOf([]freshness.Share{{Cause: freshness.HoldApproval, For: freshness.Duration(30 * day), Owner: "payments"}})
+	late := []Share{{"source_late", "risk", 2, 20}}
+	held := []Share{{"hold_approval", "payments", 1, freshness.Duration(30 * day)}}
 	young, old := now-event.Time(minute), now-event.Time(40*minute)
-	l.Set(0, Bucket{Start: young, Size: 10 * second, Counts: Counts{Bad: 2}, Shares: AddShares(AddShares(nil, late, 1), late, 1),
+	l.Set(0, Bucket{Start: young, Size: 10 * second, Counts: Counts{Bad: 2}, Shares: late,
 		Evidence: []Evidence{{Time: young + 2, Workflow: "a"}, {Time: young + 1, Workflow: "b"}}})
 	l.Set(1, Bucket{Start: young, Size: 10 * second, Counts: Counts{Bad: 1}, Shares: held, Evidence: []Evidence{{Time: young + 3, Workflow: "c"}}})
-	l.Set(2, Bucket{Start: old, Size: minute, Counts: Counts{Bad: 9}, Shares: []Share{{freshness.HoldOther, "payments", 9 * Whole}}, Evidence: []Evidence{{Time: old, Workflow: "d"}}})
+	l.Set(2, Bucket{Start: old, Size: minute, Counts: Counts{Bad: 9}, Shares: []Share{{"hold_other", "payments", 9, 9}}, Evidence: []Evidence{{Time: old, Workflow: "d"}}})
 	r := Evaluate(s, &l, now).Rules[0]
-	if w := Weigh(r.Shares); r.Outcome != Holds || len(w) != 2 || w[0].Owner != "risk" || math.Abs(w[0].Share-2.0/3) > 1e-9 {
-		t.Errorf("%s: %+v", r.Outcome, Weigh(r.Shares))
+	if want := append(late[:1:1], held...); r.Outcome != Holds || !slices.Equal(r.Shares, want) {
+		t.Errorf("%s: %+v", r.Outcome, r.Shares)
 	}
 	if len(r.Evidence) != 3 || r.Evidence[0].Workflow != "c" || r.Evidence[2].Workflow != "b" {
 		t.Errorf("evidence: %+v", r.Evidence)
@@ -384,7 +381,7 @@ func full(now event.Time, window freshness.Duration) *Ledger {
 		size := SizeAt(10*second, freshness.Duration(now-t))
 		start := Start(t, size)
 		for p := range int32(8) {
-			l.Set(p, Bucket{Start: start, Size: size, Counts: Counts{Good: 100, Bad: 1}, Shares: []Share{{freshness.HoldOther, "a", Whole}}})
+			l.Set(p, Bucket{Start: start, Size: size, Counts: Counts{Good: 100, Bad: 1}, Shares: []Share{{"hold_other", "a", 1, 1}}})
 		}
 		t = start + event.Time(size)
 	}

@@ -24,7 +24,7 @@ func (s State) MarshalJSON() ([]byte, error) {
 	for _, r := range s.Rules {
 		out.Rules = append(out.Rules, ruleJSON{
 			Severity: r.Severity.String(), Burn: r.Burn, Long: slo.FormatDuration(r.BurnRule.Long), Short: slo.FormatDuration(r.BurnRule.Short),
-			Outcome: r.Outcome.String(), Holds: r.Outcome == Holds, Shares: Weigh(r.Shares), Evidence: append([]Evidence{}, r.Evidence...),
+			Outcome: r.Outcome.String(), Holds: r.Outcome == Holds, Shares: shares(r.Shares), Evidence: append([]Evidence{}, r.Evidence...),
 		})
 	}
 	b, err := json.Marshal(out)
@@ -61,34 +61,30 @@ type windowJSON struct {
 }
 
 type ruleJSON struct {
-	Severity string     `json:"severity"`
-	Burn     float64    `json:"burn"`
-	Long     string     `json:"long"`
-	Short    string     `json:"short"`
-	Outcome  string     `json:"outcome"`
-	Holds    bool       `json:"holds"`
-	Shares   []Weight   `json:"cause_shares"`
-	Evidence []Evidence `json:"evidence"`
+	Severity string      `json:"severity"`
+	Burn     float64     `json:"burn"`
+	Long     string      `json:"long"`
+	Short    string      `json:"short"`
+	Outcome  string      `json:"outcome"`
+	Holds    bool        `json:"holds"`
+	Shares   []shareJSON `json:"cause_shares"`
+	Evidence []Evidence  `json:"evidence"`
 }
 
-// Weight is a share as answers and alerts show it.
-type Weight struct {
-	Cause string  `json:"cause"`
-	Owner string  `json:"owner"`
-	Share float64 `json:"share"` // of all stale uses
+type shareJSON struct {
+	Cause   string  `json:"cause"`
+	Owner   *string `json:"owner"`
+	Uses    int64   `json:"uses"`
+	Seconds float64 `json:"seconds"`
 }
 
-// Weigh turns parts into shares of all. It is never nil.
-func Weigh(shares []Share) []Weight {
-	var all int64
-	for _, s := range shares {
-		all += s.Parts
+// shares is never nil.
+func shares(list []Share) []shareJSON {
+	out := make([]shareJSON, 0, len(list))
+	for _, s := range list {
+		out = append(out, shareJSON{s.Cause, orNull(s.Owner), s.Uses, s.For.Seconds()})
 	}
-	weights := make([]Weight, 0, len(shares))
-	for _, s := range shares {
-		weights = append(weights, Weight{s.Cause.String(), s.Owner, float64(s.Parts) / float64(all)})
-	}
-	return weights
+	return out
 }
 
 func number(x float64) *float64 {

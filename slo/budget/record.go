@@ -3,6 +3,7 @@ package budget
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"net/url"
 	"strconv"
 	"strings"
@@ -51,8 +52,10 @@ func AppendRecord(b []byte, objective string, partition int32, k *Bucket, update
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = append(append(append(b, `{"cause":"`...), s.Cause.String()...), `","owner":`...)
-		b = strconv.AppendInt(append(freshness.AppendString(b, s.Owner), `,"parts":`...), s.Parts, 10)
+		b = freshness.AppendString(append(b, `{"cause":`...), s.Cause)
+		b = freshness.AppendName(append(b, `,"owner":`...), s.Owner)
+		b = strconv.AppendInt(append(b, `,"uses":`...), s.Uses, 10)
+		b = freshness.AppendSeconds(append(b, `,"seconds":`...), s.For, true)
 		b = append(b, '}')
 	}
 	b = append(b, `],"evidence":[`...)
@@ -88,7 +91,8 @@ type record struct {
 	Counts
 	Shares []struct {
 		Cause, Owner string
-		Parts        int64
+		Uses         int64
+		Seconds      float64
 	}
 	Evidence []struct {
 		Evidence
@@ -107,26 +111,13 @@ func ParseRecord(data []byte) (objective string, partition int32, b Bucket, err 
 	}
 	b = Bucket{Start: r.Start, Size: freshness.Duration(r.End - r.Start), Counts: r.Counts}
 	for _, s := range r.Shares {
-		cause, ok := causeNamed(s.Cause)
-		if !ok {
-			return "", 0, b, fmt.Errorf("read bucket of %q: %q is no cause", r.SLO, s.Cause)
-		}
-		b.Shares = append(b.Shares, Share{cause, s.Owner, s.Parts})
+		b.Shares = append(b.Shares, Share{s.Cause, s.Owner, s.Uses, freshness.Duration(math.Round(s.Seconds * 1000))})
 	}
 	for _, e := range r.Evidence {
 		e.Evidence.Verdict = verdictNamed(e.Verdict)
 		b.Evidence = append(b.Evidence, e.Evidence)
 	}
 	return r.SLO, r.Partition, b, nil
-}
-
-func causeNamed(name string) (freshness.Cause, bool) {
-	for c := freshness.NoCause + 1; c <= freshness.SilentSource; c++ {
-		if c.String() == name {
-			return c, true
-		}
-	}
-	return freshness.NoCause, false
 }
 
 func verdictNamed(name string) freshness.VerdictKind {

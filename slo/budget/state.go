@@ -15,9 +15,9 @@ type Outcome uint8
 const (
 	NotEvaluated Outcome = iota
 	NoEvents             // no use counts in the long window, or none in the short one
-	FewEvents            // fewer uses than min_events in the long window
 	LongBelow            // the burn rate over the long window is below the rule's
 	ShortBelow           // over the long window it is not, over the short one it is: it is over, or has just begun
+	FewEvents            // both burn rates reach the rule's, and there are fewer uses than min_events in the long window
 	Holds
 )
 
@@ -53,7 +53,7 @@ type Rule struct {
 	slo.BurnRule
 	Outcome     Outcome
 	Long, Short Window
-	Shares      []Share    // of the stale uses of the short window, the largest first; only where the rule holds
+	Shares      []Share    // of the uses of the short window that count against the objective, the largest first; only where the rule holds
 	Evidence    []Evidence // the latest uses of the short window that count against the objective; only where the rule holds
 }
 
@@ -102,6 +102,7 @@ func Evaluate(s *slo.SLO, l *Ledger, now event.Time) State {
 		}
 		r.Shares, r.Evidence = l.Bad(now, r.BurnRule.Short)
 		if s.OnUnknown == slo.Exclude {
+			r.Shares = slices.DeleteFunc(r.Shares, ofUnknown)
 			r.Evidence = slices.DeleteFunc(r.Evidence, func(e Evidence) bool { return e.Verdict != freshness.IsStale })
 		}
 	}
@@ -134,12 +135,22 @@ func (r *Rule) outcome(s *slo.SLO) Outcome {
 	switch {
 	case r.Long.Counted == 0 || r.Short.Counted == 0:
 		return NoEvents
-	case r.Long.Counted < int64(s.MinEvents):
-		return FewEvents
 	case r.Long.Burn < enough:
 		return LongBelow
 	case r.Short.Burn < enough:
 		return ShortBelow
+	case r.Long.Counted < int64(s.MinEvents):
+		return FewEvents
 	}
 	return Holds
+}
+
+// ofUnknown says whether a share is of uses that were unknown: their cause is a reason, and nobody's.
+func ofUnknown(s Share) bool {
+	for r := freshness.NoVersion; r <= freshness.NoContext; r <<= 1 {
+		if s.Owner == "" && s.Cause == r.String() {
+			return true
+		}
+	}
+	return false
 }

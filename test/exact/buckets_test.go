@@ -63,8 +63,8 @@ func compareBuckets(ctx context.Context, t *testing.T, e *harness.Engine, contra
 	if err != nil {
 		t.Fatal(err)
 	}
-	want, stale, uses := batch(t, file, said)
-	got, parts := map[cell]budget.Counts{}, map[string]int64{}
+	want, shares, uses := batch(t, file, said)
+	got, shared := map[cell]budget.Counts{}, map[string]map[string]budget.Share{}
 	for key, value := range lastBuckets(ctx, t, e) {
 		objective, partition, b, err := budget.ParseRecord(value)
 		if err != nil {
@@ -79,7 +79,12 @@ func compareBuckets(ctx context.Context, t *testing.T, e *harness.Engine, contra
 		c := cell{objective, partition, budget.Start(b.Start, span)}
 		got[c] = got[c].Plus(b.Counts)
 		for _, s := range b.Shares {
-			parts[objective] += s.Parts
+			who := s.Cause + " " + s.Owner
+			if shared[objective] == nil {
+				shared[objective] = map[string]budget.Share{}
+			}
+			sum := shared[objective][who]
+			shared[objective][who] = budget.Share{Uses: sum.Uses + s.Uses, For: sum.For + s.For}
 		}
 		for _, ev := range b.Evidence {
 			if use := uses[ev.Workflow+" "+ev.DecisionID]; !use[ev.Verdict.String()+" "+ev.Time.String()] {
@@ -99,9 +104,11 @@ func compareBuckets(ctx context.Context, t *testing.T, e *harness.Engine, contra
 			t.Errorf("%+v: the buckets say %+v, the verdicts nothing", c, counts)
 		}
 	}
-	for name, n := range stale {
-		if parts[name] != n*budget.Whole {
-			t.Errorf("%s: shares of %d parts for %d stale uses with causes", name, parts[name], n)
+	for name, want := range shares {
+		for who, n := range want {
+			if got := shared[name][who].Uses; got != n {
+				t.Errorf("%s: %d uses for %q in the buckets, %d in the verdicts", name, got, who, n)
+			}
 		}
 	}
 	if total.Good == 0 || total.Bad == 0 || total.Unknown == 0 {
@@ -111,12 +118,12 @@ func compareBuckets(ctx context.Context, t *testing.T, e *harness.Engine, contra
 	compareStates(ctx, t, e, file, want)
 }
 
-// batch adds up the last revisions: the sums, how many stale uses had causes, and what was said of each decision's uses.
-func batch(t *testing.T, file *slo.File, said *harness.Verdicts) (map[cell]budget.Counts, map[string]int64, map[string]map[string]bool) {
+// batch adds up the last revisions: the sums, whose the uses are that were not fresh, and what was said of each decision's uses.
+func batch(t *testing.T, file *slo.File, said *harness.Verdicts) (map[cell]budget.Counts, map[string]map[string]int64, map[string]map[string]bool) {
 	t.Helper()
 	kinds := map[string]freshness.UseKind{"decision.proposed": freshness.Proposed, "action.executed": freshness.Executed}
 	verdicts := map[string]freshness.VerdictKind{"fresh": freshness.IsFresh, "stale": freshness.IsStale, "unknown": freshness.IsUnknown}
-	sums, stale, uses := map[cell]budget.Counts{}, map[string]int64{}, map[string]map[string]bool{}
+	sums, shares, uses := map[cell]budget.Counts{}, map[string]map[string]int64{}, map[string]map[string]bool{}
 	for _, v := range said.Last {
 		d := v.Data
 		at, ok := event.ParseTime(d["used_at"].(string))
@@ -140,12 +147,27 @@ func batch(t *testing.T, file *slo.File, said *harness.Verdicts) (map[cell]budge
 			}
 			c := cell{s.Name, v.Partition, budget.Start(at, span)}
 			sums[c] = sums[c].Plus(budget.Of(verdicts[d["verdict"].(string)]))
-			if d["verdict"] == "stale" && d["cause"] != nil {
-				stale[s.Name]++
+			if who := whose(d); who != "" {
+				if shares[s.Name] == nil {
+					shares[s.Name] = map[string]int64{}
+				}
+				shares[s.Name][who]++
 			}
 		}
 	}
-	return sums, stale, uses
+	return sums, shares, uses
+}
+
+// whose returns the cause and owner of a use that was not fresh; of an unknown one its first reason.
+func whose(d map[string]any) string {
+	reasons := d["reasons"].([]any)
+	switch {
+	case d["verdict"] == "fresh":
+		return ""
+	case d["cause"] != nil:
+		return fmt.Sprint(d["cause"], " ", d["owner"])
+	}
+	return fmt.Sprint(reasons[0], " ")
 }
 
 // lastBuckets returns the last value of each key, without those that have been deleted.

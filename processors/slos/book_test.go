@@ -198,7 +198,7 @@ func TestWhatAlertsAreToldOfABurn(t *testing.T) {
 	book := func(bad int64) *Book {
 		b := NewBook()
 		k := budget.Bucket{Start: now - event.Time(minute), Size: minute, Counts: budget.Counts{Good: 1, Bad: bad, Unknown: 1},
-			Shares:   []budget.Share{{Cause: "no_version", Uses: 1}, {Cause: "source_late", Owner: "risk", Uses: bad, For: 7}},
+			Shares:   []budget.Share{{Cause: "no_version", Parts: budget.Whole}, {Cause: "source_late", Owner: "risk", Parts: bad * budget.Whole}},
 			Evidence: []budget.Evidence{{Time: now - 1, Verdict: freshness.IsStale, Topic: "workflow.decision", Partition: 3, Offset: 9, Workflow: "w", DecisionID: "d", Trace: "t"}}}
 		b.apply([]change{{budget.Key("refunds", 3, k.Start, k.Size), budget.AppendRecord(nil, "refunds", 3, &k, now)}})
 		return b
@@ -211,7 +211,7 @@ func TestWhatAlertsAreToldOfABurn(t *testing.T) {
 	if !b.Holds || b.Few || b.Short.Bad != 21 || b.Short.Good != 1 || b.Short.Unknown != 1 || b.Short.Burn < 9 {
 		t.Errorf("a burn: %+v", b)
 	}
-	if len(b.Causes) != 2 || b.Causes[0] != (alerts.Share{Cause: "source_late", Owner: "risk", Events: 20, Seconds: 7}) || b.Causes[1].Cause != "no_version" {
+	if len(b.Causes) != 2 || b.Causes[0] != (alerts.Share{Cause: "source_late", Owner: "risk", Parts: 20 * budget.Whole}) || b.Causes[1].Cause != "no_version" {
 		t.Errorf("causes: %+v", b.Causes)
 	}
 	if len(b.Evidence) != 1 || b.Evidence[0] != (alerts.Evidence{Topic: "workflow.decision", Partition: 3, Offset: 9, Workflow: "w", DecisionID: "d", TraceID: "t"}) {

@@ -24,7 +24,7 @@ func burnOf(s *budget.State, r *budget.Rule) alerts.Burn {
 		Long: windowOf(&r.Long), Short: windowOf(&r.Short),
 	}
 	for _, c := range r.Shares {
-		b.Causes = append(b.Causes, alerts.Share{Cause: c.Cause, Owner: c.Owner, Events: c.Uses, Seconds: c.For})
+		b.Causes = append(b.Causes, alerts.Share{Cause: c.Cause, Owner: c.Owner, Parts: c.Parts})
 	}
 	for _, e := range r.Evidence {
 		b.Evidence = append(b.Evidence, alerts.Evidence{

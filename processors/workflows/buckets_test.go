@@ -27,14 +27,14 @@ func TestCountedSurvivesTheRow(t *testing.T) {
 		{gone: true},
 		{at: 1_700_000_000_123, verdict: freshness.IsFresh, objectives: []string{"a"}},
 		{at: -5, verdict: freshness.IsUnknown, objectives: []string{"a b", "ü"}},
-		{at: 7, verdict: freshness.IsStale, objectives: []string{"a", "b"}, shares: []budget.Share{{Cause: "source_late", Owner: "risk", Uses: 1, For: 300_000}, {Cause: "no_version", Uses: 1}}},
+		{at: 7, verdict: freshness.IsStale, objectives: []string{"a", "b"}, shares: []budget.Share{{Cause: "source_late", Owner: "risk", Parts: 999_999}, {Cause: "no_version", Parts: 1}}},
 	} {
 		got, ok := parseCounted(c.String())
 		if !ok || !reflect.DeepEqual(got, c) {
 			t.Errorf("%+v is read as %+v, %v from %q", c, got, ok, c.String())
 		}
 	}
-	for _, text := range []string{"x", "\x00", "1\x001\x00", "1\x001\x000", "1\x001\x002\x00a", "1\x001\x001\x00a\x001\x00b", "1\x001\x001\x00a\x00c\x00b\x00!\x001", "1\x0012\x001\x00a", "1\x001\x00-1\x00a"} {
+	for _, text := range []string{"x", "\x00", "1\x001\x00", "1\x001\x000", "1\x001\x002\x00a", "1\x001\x001\x00a\x001\x00b", "1\x001\x001\x00a\x00c\x00b\x00!", "1\x0012\x001\x00a", "1\x001\x00-1\x00a"} {
 		if c, ok := parseCounted(text); ok {
 			t.Errorf("%q is read as %+v", text, c)
 		}
@@ -135,13 +135,13 @@ func (l *ledger) rows() (all []*bucketRow) {
 	return all
 }
 
-func (l *ledger) sums() (sum map[string]budget.Counts, uses int64, sizes map[freshness.Duration]int) {
+func (l *ledger) sums() (sum map[string]budget.Counts, parts int64, sizes map[freshness.Duration]int) {
 	sum, sizes = map[string]budget.Counts{}, map[freshness.Duration]int{}
 	for _, r := range l.rows() {
 		sum[r.name.objective] = sum[r.name.objective].Plus(r.bucket.Counts)
 		sizes[r.name.size]++
 		for _, s := range r.bucket.Shares {
-			uses += s.Uses
+			parts += s.Parts
 		}
 		for _, e := range r.bucket.Evidence {
 			if e.Time < r.name.start || e.Time >= r.bucket.End() {
@@ -149,7 +149,7 @@ func (l *ledger) sums() (sum map[string]budget.Counts, uses int64, sizes map[fre
 			}
 		}
 	}
-	return sum, uses, sizes
+	return sum, parts, sizes
 }
 
 // say judges a use anew.
@@ -238,18 +238,18 @@ func TestBucketsSumUpToTheLastVerdicts(t *testing.T) {
 		}
 		l.commit()
 		durable = clone(uses)
-		want, wantUses := map[string]budget.Counts{}, int64(0)
+		want, wantParts := map[string]budget.Counts{}, int64(0)
 		for _, o := range uses {
 			of := budget.Of(o.u.Said.Verdict)
 			want["all"] = want["all"].Plus(of)
-			wantUses += of.Bad + of.Unknown
+			wantParts += (of.Bad + of.Unknown) * budget.Whole
 			if o.class == "large" {
 				want["large"] = want["large"].Plus(of)
-				wantUses += of.Bad + of.Unknown
+				wantParts += (of.Bad + of.Unknown) * budget.Whole
 			}
 		}
-		if got, shared, sizes := l.sums(); got["all"] != want["all"] || got["large"] != want["large"] || shared != wantUses {
-			t.Fatalf("step %d: buckets %+v, shares of %d in %v, verdicts %+v, %d of them not fresh", step, got, shared, sizes, want, wantUses)
+		if got, shared, sizes := l.sums(); got["all"] != want["all"] || got["large"] != want["large"] || shared != wantParts {
+			t.Fatalf("step %d: buckets %+v, %d parts in %v, verdicts %+v, %d parts", step, got, shared, sizes, want, wantParts)
 		}
 	}
 }

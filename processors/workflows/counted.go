@@ -39,8 +39,7 @@ func (c *counted) String() string {
 	for _, s := range c.shares {
 		b = append(append(append(b, 0), s.Cause...), 0)
 		b = append(append(b, s.Owner...), 0)
-		b = append(strconv.AppendInt(b, s.Uses, 36), 0)
-		b = strconv.AppendInt(b, int64(s.For), 36)
+		b = strconv.AppendInt(b, s.Parts, 36)
 	}
 	return string(b)
 }
@@ -60,17 +59,16 @@ func parseCounted(text string) (c counted, ok bool) {
 	at, bad := strconv.ParseInt(parts[0], 36, 64)
 	n, worse := strconv.ParseInt(parts[2], 36, 32)
 	rest := parts[3:]
-	if bad != nil || worse != nil || n < 1 || int(n) > len(rest) || (len(rest)-int(n))%4 != 0 {
+	if bad != nil || worse != nil || n < 1 || int(n) > len(rest) || (len(rest)-int(n))%3 != 0 {
 		return c, false
 	}
 	c = counted{at: event.Time(at), verdict: freshness.VerdictKind(parts[1][0] - '0'), objectives: rest[:n:n]}
-	for rest = rest[n:]; len(rest) > 0; rest = rest[4:] {
-		uses, bad := strconv.ParseInt(rest[2], 36, 64)
-		length, worse := strconv.ParseInt(rest[3], 36, 64)
-		if bad != nil || worse != nil {
+	for rest = rest[n:]; len(rest) > 0; rest = rest[3:] {
+		parts, err := strconv.ParseInt(rest[2], 36, 64)
+		if err != nil {
 			return counted{}, false
 		}
-		c.shares = append(c.shares, budget.Share{Cause: rest[0], Owner: rest[1], Uses: uses, For: freshness.Duration(length)})
+		c.shares = append(c.shares, budget.Share{Cause: rest[0], Owner: rest[1], Parts: parts})
 	}
 	return c, true
 }
@@ -94,24 +92,16 @@ func (b *book) countedOf(w *freshness.Workflow, u *freshness.Use, v *freshness.V
 
 // sharesOf says whose a use is that is not fresh.
 func sharesOf(v *freshness.Verdict) []budget.Share {
-	switch v.Kind {
-	case freshness.IsFresh:
+	if v.Kind == freshness.IsFresh {
 		return nil
-	case freshness.IsUnknown:
-		if names := v.Reasons.Names(); len(names) > 0 {
-			return []budget.Share{{Cause: names[0], Uses: 1}}
+	}
+	if v.Kind == freshness.IsStale {
+		if shares := budget.SharesOf(worst(v).Causes); shares != nil {
+			return shares
 		}
-		return nil
+		// Retracted, and not superseded for any time.
 	}
-	cause := v.Cause.String()
-	if cause == "" { // retracted, and not superseded for any time
-		cause = v.Reasons.Names()[0]
-	}
-	list := []budget.Share{{Cause: cause, Owner: v.Owner, Uses: 1}}
-	for _, s := range worst(v).Causes {
-		list = budget.AddShares(list, []budget.Share{{Cause: s.Cause.String(), Owner: s.Owner, For: s.For}}, 1)
-	}
-	return list
+	return []budget.Share{{Cause: v.Reasons.Names()[0], Parts: budget.Whole}}
 }
 
 // worst returns the stale item of a verdict whose causes the use's cause is taken from.

@@ -161,10 +161,10 @@ func TestAbsorbing(t *testing.T) {
 	for i := range 6 {
 		b := Bucket{Start: event.Time(i) * event.Time(10*second), Size: 10 * second, Counts: Counts{rng.Int64N(5), rng.Int64N(5), rng.Int64N(5)}}
 		for n := range b.Bad {
-			b.Shares = AddShares(b.Shares, []Share{{"source_late", "a", 1, 1 + freshness.Duration(n)}, {"hold_other", "b", 0, 2}}, 1)
+			b.Shares = AddShares(b.Shares, SharesOf([]freshness.Share{{Cause: freshness.SourceLate, For: 1 + freshness.Duration(n), Owner: "a"}, {Cause: freshness.HoldOther, For: 2, Owner: "b"}}), 1)
 			b.Evidence = AddEvidence(b.Evidence, Evidence{Time: b.Start + event.Time(n), Workflow: fmt.Sprint(i), Verdict: freshness.IsStale})
 		}
-		want, uses = want.Plus(b.Counts), uses+b.Bad
+		want, uses = want.Plus(b.Counts), uses+b.Bad*Whole
 		fine = append(fine, b)
 	}
 	rng.Shuffle(len(fine), func(i, j int) { fine[i], fine[j] = fine[j], fine[i] })
@@ -175,7 +175,7 @@ func TestAbsorbing(t *testing.T) {
 		t.Errorf("absorbed %+v, want %+v", coarse.Counts, want)
 	}
 	for _, s := range coarse.Shares {
-		uses -= s.Uses
+		uses -= s.Parts
 	}
 	if uses != 0 || len(coarse.Evidence) > EvidenceLimit {
 		t.Errorf("shares %+v, evidence %+v", coarse.Shares, coarse.Evidence)
@@ -188,16 +188,23 @@ func TestAbsorbing(t *testing.T) {
 }
 
 func TestShares(t *testing.T) {
-	one := []Share{{"hold_other", "pay", 0, 5}, {"source_late", "risk", 1, 7}}
-	list := AddShares(nil, one, 1)
-	list = AddShares(list, []Share{{"hold_other", "pay", 1, 3}, {"no_version", "", 1, 0}}, 1)
-	if want := []Share{{"hold_other", "pay", 1, 8}, {"no_version", "", 1, 0}, {"source_late", "risk", 1, 7}}; !slices.Equal(list, want) {
-		t.Errorf("added: %+v", list)
+	thirds := SharesOf([]freshness.Share{{Cause: freshness.SourceLate, For: 1, Owner: "risk"}, {Cause: freshness.HoldApproval, For: 1, Owner: "pay"}, {Cause: freshness.HoldOther, For: 1, Owner: "pay"}})
+	if want := []Share{{"hold_approval", "pay", 333_333}, {"hold_other", "pay", 333_333}, {"source_late", "risk", 333_334}}; !slices.Equal(thirds, want) {
+		t.Errorf("thirds: %+v", thirds)
 	}
-	if list = AddShares(list, one, -1); !slices.Equal(list, []Share{{"hold_other", "pay", 1, 3}, {"no_version", "", 1, 0}}) {
+	list := AddShares(nil, thirds, 1)
+	list = AddShares(list, []Share{{"hold_other", "a", Whole}}, 1)
+	if list = AddShares(list, thirds, -1); !slices.Equal(list, []Share{{"hold_other", "a", Whole}}) {
 		t.Errorf("taken out again: %+v", list)
 	}
-	for s, want := range map[Share]bool{{"source_silent", "", 1, 0}: true, {"source_silent", "risk", 1, 5}: false, {"retracted", "", 1, 0}: false, {"no_context", "", 1, 0}: true} {
+	century := freshness.Duration(100 * 365 * day)
+	if got := SharesOf([]freshness.Share{{Cause: freshness.HoldOther, For: century, Owner: "a"}, {Cause: freshness.SourceLate, For: century, Owner: "b"}}); got[0].Parts != Whole/2 || got[1].Parts != Whole/2 {
+		t.Errorf("centuries: %+v", got)
+	}
+	if SharesOf(nil) != nil || SharesOf([]freshness.Share{{}}) != nil {
+		t.Error("nothing has shares")
+	}
+	for s, want := range map[Share]bool{{"source_silent", "", 1}: true, {"source_silent", "risk", 1}: false, {"retracted", "", 1}: false, {"no_context", "", 1}: true} {
 		if ofUnknown(s) != want {
 			t.Errorf("%+v is of unknown uses: %v", s, !want)
 		}
@@ -350,13 +357,13 @@ func TestWhoseBurnItIs(t *testing.T) {
 	const now = event.Time(1_700_006_400_000)
 	s := objective(t, "objective: 0.9, window: 30d, alerting: {page: [{burn: 5, long: 1h, short: 5m}], min_events: 1}")
 	var l Ledger
-	late := []Share{{"source_late", "risk", 2, 20}}
-	held := []Share{{"hold_approval", "payments", 1, freshness.Duration(30 * day)}}
+	late := []Share{{"source_late", "risk", 2 * Whole}}
+	held := []Share{{"hold_approval", "payments", Whole}}
 	young, old := now-event.Time(minute), now-event.Time(40*minute)
 	l.Set(0, Bucket{Start: young, Size: 10 * second, Counts: Counts{Bad: 2}, Shares: late,
 		Evidence: []Evidence{{Time: young + 2, Workflow: "a"}, {Time: young + 1, Workflow: "b"}}})
 	l.Set(1, Bucket{Start: young, Size: 10 * second, Counts: Counts{Bad: 1}, Shares: held, Evidence: []Evidence{{Time: young + 3, Workflow: "c"}}})
-	l.Set(2, Bucket{Start: old, Size: minute, Counts: Counts{Bad: 9}, Shares: []Share{{"hold_other", "payments", 9, 9}}, Evidence: []Evidence{{Time: old, Workflow: "d"}}})
+	l.Set(2, Bucket{Start: old, Size: minute, Counts: Counts{Bad: 9}, Shares: []Share{{"hold_other", "payments", 9 * Whole}}, Evidence: []Evidence{{Time: old, Workflow: "d"}}})
 	r := Evaluate(s, &l, now).Rules[0]
 	if want := append(late[:1:1], held...); r.Outcome != Holds || !slices.Equal(r.Shares, want) {
 		t.Errorf("%s: %+v", r.Outcome, r.Shares)
@@ -381,7 +388,7 @@ func full(now event.Time, window freshness.Duration) *Ledger {
 		size := SizeAt(10*second, freshness.Duration(now-t))
 		start := Start(t, size)
 		for p := range int32(8) {
-			l.Set(p, Bucket{Start: start, Size: size, Counts: Counts{Good: 100, Bad: 1}, Shares: []Share{{"hold_other", "a", 1, 1}}})
+			l.Set(p, Bucket{Start: start, Size: size, Counts: Counts{Good: 100, Bad: 1}, Shares: []Share{{"hold_other", "a", Whole}}})
 		}
 		t = start + event.Time(size)
 	}

@@ -3,6 +3,7 @@ package budget
 import (
 	"cmp"
 	"math"
+	"math/bits"
 	"slices"
 	"strings"
 
@@ -58,13 +59,41 @@ func ratio(part, whole int64) float64 {
 	return float64(part) / float64(whole)
 }
 
-// Share is one cause's part of the uses that were not fresh. A stale use counts for its cause and its owner, and its seconds for those of
-// the causes of the item that it was longest stale for. An unknown use counts for its first reason; that has no owner and no seconds.
+// Whole is how many parts one use has. Parts are integers, so that what is added can be taken out exactly.
+const Whole = 1_000_000
+
+// Share is one cause's part of the uses that were not fresh. Each stale use is one, divided among the causes of the item that it was
+// longest stale for as that item's seconds are: a use that was stale for a week weighs as much as one that was stale for a minute. An
+// unknown use counts for its first reason; that is nobody's.
 type Share struct {
 	Cause string
 	Owner string
-	Uses  int64
-	For   freshness.Duration
+	Parts int64 // in Whole of a use
+}
+
+// SharesOf divides a stale use. The parts add up to Whole; what rounding leaves over goes to the first of the largest.
+func SharesOf(causes []freshness.Share) []Share {
+	var sum freshness.Duration
+	for _, c := range causes {
+		sum += c.For
+	}
+	if sum <= 0 {
+		return nil
+	}
+	shares := make([]Share, 0, len(causes))
+	left, most := int64(Whole), 0
+	for _, c := range causes {
+		high, low := bits.Mul64(uint64(c.For), Whole)
+		quotient, _ := bits.Div64(high, low, uint64(sum))
+		parts := int64(quotient)
+		left -= parts
+		shares = append(shares, Share{c.Cause.String(), c.Owner, parts})
+		if parts > shares[most].Parts {
+			most = len(shares) - 1
+		}
+	}
+	shares[most].Parts += left
+	return AddShares(nil, shares, 1)
 }
 
 // AddShares adds shares to a list, sign times, and returns it: sorted by cause and owner, without those of nothing. The list is changed in
@@ -75,9 +104,7 @@ func AddShares(list, more []Share, sign int64) []Share {
 		if !found {
 			list = slices.Insert(list, i, Share{Cause: s.Cause, Owner: s.Owner})
 		}
-		list[i].Uses += sign * s.Uses
-		list[i].For += freshness.Duration(sign) * s.For
-		if list[i].Uses == 0 && list[i].For == 0 {
+		if list[i].Parts += sign * s.Parts; list[i].Parts == 0 {
 			list = slices.Delete(list, i, i+1)
 		}
 	}
@@ -88,9 +115,9 @@ func compareShares(a, b Share) int {
 	return cmp.Or(strings.Compare(a.Cause, b.Cause), strings.Compare(a.Owner, b.Owner))
 }
 
-// largestFirst orders shares for people: by uses, then by seconds.
+// largestFirst orders shares for people.
 func largestFirst(shares []Share) {
-	slices.SortStableFunc(shares, func(a, b Share) int { return cmp.Or(cmp.Compare(b.Uses, a.Uses), cmp.Compare(b.For, a.For)) })
+	slices.SortStableFunc(shares, func(a, b Share) int { return cmp.Compare(b.Parts, a.Parts) })
 }
 
 // EvidenceLimit is how many bad uses a bucket names.

@@ -72,17 +72,20 @@ type ruleJSON struct {
 }
 
 type shareJSON struct {
-	Cause   string  `json:"cause"`
-	Owner   *string `json:"owner"`
-	Uses    int64   `json:"uses"`
-	Seconds float64 `json:"seconds"`
+	Cause string  `json:"cause"`
+	Owner *string `json:"owner"`
+	Share float64 `json:"share"` // of all uses that count against the objective
 }
 
 // shares is never nil.
 func shares(list []Share) []shareJSON {
+	var all int64
+	for _, s := range list {
+		all += s.Parts
+	}
 	out := make([]shareJSON, 0, len(list))
 	for _, s := range list {
-		out = append(out, shareJSON{s.Cause, orNull(s.Owner), s.Uses, s.For.Seconds()})
+		out = append(out, shareJSON{s.Cause, orNull(s.Owner), float64(s.Parts) / float64(all)})
 	}
 	return out
 }

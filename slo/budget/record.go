@@ -3,7 +3,6 @@ package budget
 import (
 	"encoding/json"
 	"fmt"
-	"math"
 	"net/url"
 	"strconv"
 	"strings"
@@ -54,8 +53,7 @@ func AppendRecord(b []byte, objective string, partition int32, k *Bucket, update
 		}
 		b = freshness.AppendString(append(b, `{"cause":`...), s.Cause)
 		b = freshness.AppendName(append(b, `,"owner":`...), s.Owner)
-		b = strconv.AppendInt(append(b, `,"uses":`...), s.Uses, 10)
-		b = freshness.AppendSeconds(append(b, `,"seconds":`...), s.For, true)
+		b = strconv.AppendInt(append(b, `,"parts":`...), s.Parts, 10)
 		b = append(b, '}')
 	}
 	b = append(b, `],"evidence":[`...)
@@ -91,8 +89,7 @@ type record struct {
 	Counts
 	Shares []struct {
 		Cause, Owner string
-		Uses         int64
-		Seconds      float64
+		Parts        int64
 	}
 	Evidence []struct {
 		Evidence
@@ -111,7 +108,7 @@ func ParseRecord(data []byte) (objective string, partition int32, b Bucket, err 
 	}
 	b = Bucket{Start: r.Start, Size: freshness.Duration(r.End - r.Start), Counts: r.Counts}
 	for _, s := range r.Shares {
-		b.Shares = append(b.Shares, Share{s.Cause, s.Owner, s.Uses, freshness.Duration(math.Round(s.Seconds * 1000))})
+		b.Shares = append(b.Shares, Share{s.Cause, s.Owner, s.Parts})
 	}
 	for _, e := range r.Evidence {
 		e.Evidence.Verdict = verdictNamed(e.Verdict)

@@ -29,7 +29,7 @@ func TestKeysAreReadAgain(t *testing.T) {
 func TestRecordsAreReadAgain(t *testing.T) {
 	const start = event.Time(1_764_090_600_000)
 	b := Bucket{Start: start, Size: minute, Counts: Counts{5, 2, 1},
-		Shares: []Share{{"source_late", "risk", 1, 1001}, {"source_silent", "a \"b\"", 0, 2}, {"no_version", "", 1, 0}},
+		Shares: []Share{{"source_late", "risk", Whole}, {"source_silent", "a \"b\"", 2}, {"no_version", "", 1}},
 		Evidence: []Evidence{
 			{Time: start + 2, Verdict: freshness.IsStale, Topic: "workflow.decision", Partition: 3, Offset: 4411, Workflow: "wf-7f3", DecisionID: "d1", Trace: "4bf92f3577b34da6a3ce929d0e0e4736"},
 			{Time: start + 1, Verdict: freshness.IsUnknown, Topic: "workflow.decision", Partition: 3, Offset: 4410, Workflow: "wf-7f3", DecisionID: "d0"},
@@ -52,7 +52,7 @@ func TestRecordsAreReadAgain(t *testing.T) {
 }
 
 func FuzzParse(f *testing.F) {
-	b := Bucket{Size: second, Shares: []Share{{"source_late", "risk", 1, 1}}, Evidence: []Evidence{{Topic: "t"}}}
+	b := Bucket{Size: second, Shares: []Share{{"source_late", "risk", 1}}, Evidence: []Evidence{{Topic: "t"}}}
 	f.Add(AppendRecord(nil, "s", 1, &b, 0), Key("s", 1, 0, second))
 	f.Fuzz(func(t *testing.T, data []byte, key string) {
 		if objective, partition, b, err := ParseRecord(data); err == nil {

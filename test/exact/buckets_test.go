@@ -3,6 +3,7 @@ package exact
 import (
 	"context"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -64,7 +65,7 @@ func compareBuckets(ctx context.Context, t *testing.T, e *harness.Engine, contra
 		t.Fatal(err)
 	}
 	want, shares, uses := batch(t, file, said)
-	got, shared := map[cell]budget.Counts{}, map[string]map[string]budget.Share{}
+	got, shared := map[cell]budget.Counts{}, map[string]map[string]int64{}
 	for key, value := range lastBuckets(ctx, t, e) {
 		objective, partition, b, err := budget.ParseRecord(value)
 		if err != nil {
@@ -81,10 +82,9 @@ func compareBuckets(ctx context.Context, t *testing.T, e *harness.Engine, contra
 		for _, s := range b.Shares {
 			who := s.Cause + " " + s.Owner
 			if shared[objective] == nil {
-				shared[objective] = map[string]budget.Share{}
+				shared[objective] = map[string]int64{}
 			}
-			sum := shared[objective][who]
-			shared[objective][who] = budget.Share{Uses: sum.Uses + s.Uses, For: sum.For + s.For}
+			shared[objective][who] += s.Parts
 		}
 		for _, ev := range b.Evidence {
 			if use := uses[ev.Workflow+" "+ev.DecisionID]; !use[ev.Verdict.String()+" "+ev.Time.String()] {
@@ -106,8 +106,8 @@ func compareBuckets(ctx context.Context, t *testing.T, e *harness.Engine, contra
 	}
 	for name, want := range shares {
 		for who, n := range want {
-			if got := shared[name][who].Uses; got != n {
-				t.Errorf("%s: %d uses for %q in the buckets, %d in the verdicts", name, got, who, n)
+			if got := shared[name][who]; got != n {
+				t.Errorf("%s: %d parts for %q in the buckets, %d in the verdicts", name, got, who, n)
 			}
 		}
 	}
@@ -147,27 +147,56 @@ func batch(t *testing.T, file *slo.File, said *harness.Verdicts) (map[cell]budge
 			}
 			c := cell{s.Name, v.Partition, budget.Start(at, span)}
 			sums[c] = sums[c].Plus(budget.Of(verdicts[d["verdict"].(string)]))
-			if who := whose(d); who != "" {
-				if shares[s.Name] == nil {
-					shares[s.Name] = map[string]int64{}
-				}
-				shares[s.Name][who]++
+			if shares[s.Name] == nil {
+				shares[s.Name] = map[string]int64{}
 			}
+			whose(d, shares[s.Name])
 		}
 	}
 	return sums, shares, uses
 }
 
-// whose returns the cause and owner of a use that was not fresh; of an unknown one its first reason.
-func whose(d map[string]any) string {
-	reasons := d["reasons"].([]any)
-	switch {
-	case d["verdict"] == "fresh":
-		return ""
-	case d["cause"] != nil:
-		return fmt.Sprint(d["cause"], " ", d["owner"])
+// whose adds one use to the shares, if it was not fresh: divided as the seconds of the item are that it was longest stale for, else for its
+// first reason.
+func whose(d map[string]any, shares map[string]int64) {
+	if d["verdict"] == "fresh" {
+		return
 	}
-	return fmt.Sprint(reasons[0], " ")
+	var worst []freshness.Share
+	var longest float64
+	for _, it := range d["items"].([]any) {
+		it := it.(map[string]any)
+		if it["verdict"] != "stale" {
+			continue
+		}
+		var causes []freshness.Share
+		sum := 0.0
+		for _, c := range it["causes"].([]any) {
+			c := c.(map[string]any)
+			seconds := c["seconds"].(float64)
+			sum += seconds
+			causes = append(causes, freshness.Share{Cause: causeOf(c["cause"]), Owner: c["owner"].(string), For: freshness.Duration(math.Round(seconds * 1000))})
+		}
+		if sum > longest+1e-6 { // items are sorted by kind and key
+			worst, longest = causes, sum
+		}
+	}
+	if d["verdict"] == "stale" && longest > 0 {
+		for _, s := range budget.SharesOf(worst) {
+			shares[s.Cause+" "+s.Owner] += s.Parts
+		}
+		return
+	}
+	shares[fmt.Sprint(d["reasons"].([]any)[0], " ")] += budget.Whole
+}
+
+func causeOf(name any) freshness.Cause {
+	for c := freshness.SourceLate; c <= freshness.SilentSource; c++ {
+		if c.String() == name {
+			return c
+		}
+	}
+	return freshness.NoCause
 }
 
 // lastBuckets returns the last value of each key, without those that have been deleted.

@@ -43,9 +43,9 @@ func (a *attributes) named(name string) *string {
 	return nil
 }
 
-// longest returns the length of the longest attribute that is kept or compared.
+// longest returns the length of the longest attribute that is kept or compared, the subject aside.
 func (a *attributes) longest() int {
-	return max(len(a.id), len(a.source), len(a.typeName), len(a.subject), len(a.workflowType))
+	return max(len(a.id), len(a.source), len(a.typeName), len(a.workflowType))
 }
 
 // headers reads the attributes of a record in binary mode. It returns the content-type and whether there is any header that could

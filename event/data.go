@@ -169,7 +169,7 @@ func (d *Decoder) sourceField(name string, e *Event) {
 		d.name(&e.Kind)
 		return
 	case "key":
-		d.name(&e.Key)
+		d.bounded(&e.Key, d.cfg.MaxKeyBytes)
 		return
 	}
 	switch e.Type {
@@ -215,11 +215,13 @@ func (d *Decoder) updatedField(name string, e *Event) {
 }
 
 // name reads a string that is judged by, or identifies. null is absent.
-func (d *Decoder) name(to *string) {
+func (d *Decoder) name(to *string) { d.bounded(to, d.cfg.MaxNameBytes) }
+
+func (d *Decoder) bounded(to *string, limit int) {
 	switch d.json.peek() {
 	case '"':
 		*to = d.json.str()
-		d.seen.tooLarge = d.seen.tooLarge || len(*to) > d.cfg.MaxNameBytes
+		d.seen.tooLarge = d.seen.tooLarge || len(*to) > limit
 	case 'n':
 		d.json.literal("null")
 	default:
@@ -326,13 +328,13 @@ func (d *Decoder) ref(r *Ref, dropped bool) bool {
 	for name, ok := s.member(&f); ok; name, ok = s.member(&f) {
 		switch {
 		case name == "kind":
-			usable = d.refName(&r.Kind) && usable
+			usable = d.refName(&r.Kind, d.cfg.MaxNameBytes) && usable
 		case name == "key":
-			usable = d.refName(&r.Key) && usable
+			usable = d.refName(&r.Key, d.cfg.MaxKeyBytes) && usable
 		case dropped:
 			s.skip()
 		case name == "version":
-			usable = d.refName(&r.Version) && usable
+			usable = d.refName(&r.Version, d.cfg.MaxNameBytes) && usable
 		case name == "seq":
 			usable = d.refSeq(r) && usable
 		case name == "as_of":
@@ -362,12 +364,12 @@ func isKind(kind string) bool {
 	return true
 }
 
-func (d *Decoder) refName(to *string) bool {
+func (d *Decoder) refName(to *string, limit int) bool {
 	s := &d.json
 	switch s.peek() {
 	case '"':
 		*to = s.str()
-		return len(*to) <= d.cfg.MaxNameBytes
+		return len(*to) <= limit
 	case 'n':
 		s.literal("null")
 		return true

@@ -11,9 +11,11 @@ type Config struct {
 	MaxSkew time.Duration
 	// MaxValueBytes is the length of the largest record value, or of the largest line.
 	MaxValueBytes int
-	// MaxNameBytes is the length of the longest attribute and of the longest name in data: ids, keys, versions, classes. A check_id,
+	// MaxNameBytes is the length of the longest attribute and of the longest name in data: ids, kinds, versions, classes. A check_id,
 	// which carries a signed answer, may be four times as long.
 	MaxNameBytes int
+	// MaxKeyBytes is the length of the longest workflow id, and of the longest key of a context item.
+	MaxKeyBytes int
 	// MaxDepth is how deep arrays and objects of an event's data may be nested.
 	MaxDepth int
 }
@@ -22,7 +24,8 @@ type Config struct {
 const (
 	DefaultMaxSkew       = 5 * time.Minute
 	DefaultMaxValueBytes = 1 << 20
-	DefaultMaxNameBytes  = 1 << 10
+	DefaultMaxNameBytes  = 1 << 8
+	DefaultMaxKeyBytes   = 1 << 9
 	DefaultMaxDepth      = 64
 )
 
@@ -52,6 +55,7 @@ func NewDecoder(cfg Config) *Decoder {
 	}
 	orDefault(&cfg.MaxValueBytes, DefaultMaxValueBytes)
 	orDefault(&cfg.MaxNameBytes, DefaultMaxNameBytes)
+	orDefault(&cfg.MaxKeyBytes, DefaultMaxKeyBytes)
 	orDefault(&cfg.MaxDepth, DefaultMaxDepth)
 	if cfg.MaxSkew == 0 {
 		cfg.MaxSkew = DefaultMaxSkew
@@ -130,11 +134,11 @@ func (d *Decoder) reset(e *Event) {
 // forget decodes the record that makes Freshet forget a context item. Its time is its record's: it has no other.
 func (d *Decoder) forget(r *Record, e *Event) Reason {
 	e.Type, e.Subject, e.Time, e.Appended = SourceForget, alias(r.Key), r.Time, r.Time
-	if len(r.Key) > d.cfg.MaxNameBytes {
-		return TooLarge
-	}
 	kind, key, ok := CutKey(e.Subject)
-	if !ok || key == "" || !utf8.Valid(r.Key) {
+	switch {
+	case len(r.Key) > d.longestSubject(Source), ok && len(kind) > d.cfg.MaxNameBytes, ok && len(key) > d.cfg.MaxKeyBytes:
+		return TooLarge
+	case !ok || key == "" || !utf8.Valid(r.Key):
 		return KeyMismatch
 	}
 	e.Kind, e.Key = kind, key
@@ -150,13 +154,13 @@ func (d *Decoder) event(data []byte, r *Record, e *Event) Reason {
 	if a.id == "" || a.source == "" || a.typeName == "" || a.time == "" || a.subject == "" {
 		return MissingAttribute
 	}
-	if a.longest() > d.cfg.MaxNameBytes || len(r.Key) > d.cfg.MaxNameBytes {
+	category := e.Type.Category()
+	if a.longest() > d.cfg.MaxNameBytes || max(len(a.subject), len(r.Key)) > d.longestSubject(category) {
 		return TooLarge
 	}
 	if len(a.traceParent) <= d.cfg.MaxNameBytes {
 		e.TraceParent = a.traceParent
 	}
-	category := e.Type.Category()
 	if category != Source {
 		e.Traffic, _ = ParseTrafficClass(a.trafficClass)
 	}
@@ -176,6 +180,14 @@ func (d *Decoder) event(data []byte, r *Record, e *Event) Reason {
 		return FutureDated
 	}
 	return OK
+}
+
+// longestSubject returns how long a subject may be: a workflow id, or kind and key of a context item.
+func (d *Decoder) longestSubject(c Category) int {
+	if c == Source || c == Unknown {
+		return d.cfg.MaxNameBytes + 1 + d.cfg.MaxKeyBytes
+	}
+	return d.cfg.MaxKeyBytes
 }
 
 // times reads the instants among the attributes. A record without a timestamp was appended when it says it was recorded, else when it

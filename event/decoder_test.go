@@ -89,6 +89,8 @@ func TestReasonsOfRecords(t *testing.T) {
 	const kind = `"kind":"policy","key":"refund"`
 	update := func(data string) *Record { return record("source.updated", "policy/refund", data) }
 	long := strings.Repeat("x", DefaultMaxNameBytes+1)
+	longKey := strings.Repeat("x", DefaultMaxKeyBytes+1)
+	longKind := `"kind":"` + long + `","key":"refund"`
 	for name, c := range map[string]struct {
 		r    *Record
 		want Reason
@@ -163,7 +165,12 @@ func TestReasonsOfRecords(t *testing.T) {
 
 		"value too large":           {task().valued(bytes.Repeat([]byte(" "), DefaultMaxValueBytes+1)), TooLarge},
 		"value as large as allowed": {task().valued(append([]byte(`{}`), bytes.Repeat([]byte(" "), DefaultMaxValueBytes-2)...)), OK},
-		"key too long":              {task().keyed([]byte(long)), TooLarge},
+		"key too long":              {task().keyed([]byte(longKey)), TooLarge},
+		"workflow id too long":      {record("task.started", longKey, ""), TooLarge},
+		"workflow id, as allowed":   {record("task.started", longKey[1:], ""), OK},
+		"item's key too long":       {record("source.updated", "policy/"+longKey, `{"kind":"policy","key":"`+longKey+`","seq":1}`), TooLarge},
+		"item's key, as allowed":    {record("source.updated", "policy/"+longKey[1:], `{"kind":"policy","key":"`+longKey[1:]+`","seq":1}`), OK},
+		"kind too long":             {record("source.updated", long+"/refund", `{`+longKind+`,"seq":1}`), TooLarge},
 		"id too long":               {task().with("ce_id", long), TooLarge},
 		"id as long as allowed":     {task().with("ce_id", long[1:]), OK},
 		"source too long":           {task().with("ce_source", long), TooLarge},
@@ -187,7 +194,8 @@ func TestReasonsOfRecords(t *testing.T) {
 		"forget nothing":          {&Record{Key: []byte("policy"), Category: Source}, KeyMismatch},
 		"forget the unspeakable":  {&Record{Key: []byte("a/\xff"), Category: Source}, KeyMismatch},
 		"forget a control row":    {&Record{Key: []byte("\x00a/b"), Category: Source}, KeyMismatch},
-		"forget too much":         {&Record{Key: []byte("a/" + long), Category: Source}, TooLarge},
+		"forget too much":         {&Record{Key: []byte("a/" + longKey), Category: Source}, TooLarge},
+		"forget a kind too long":  {&Record{Key: []byte(long + "/a"), Category: Source}, TooLarge},
 		"forget without a key":    {&Record{Category: Source}, NotCloudEvent},
 		"forget elsewhere":        {&Record{Key: []byte("policy/refund"), Category: Context}, NotCloudEvent},
 		"empty value":             {&Record{Key: []byte("policy/refund"), Value: []byte{}, Category: Source}, NotCloudEvent},
@@ -388,6 +396,7 @@ func TestReasonsOfData(t *testing.T) {
 
 func TestRefs(t *testing.T) {
 	long := strings.Repeat("x", DefaultMaxNameBytes+1)
+	longKey := strings.Repeat("x", DefaultMaxKeyBytes+1)
 	whole := Ref{Kind: "policy", Key: "refund/eu", Version: "v17", Digest: "sha256:1", Seq: 17, AsOf: atTime, HasSeq: true, HasAsOf: true}
 	for _, c := range []struct {
 		ref  string
@@ -403,7 +412,7 @@ func TestRefs(t *testing.T) {
 		{`null`, nil}, {`5`, nil}, {`"p/k"`, nil}, {`[]`, nil}, {`{}`, nil},
 		{`{"kind":"p"}`, nil}, {`{"key":"k"}`, nil}, {`{"kind":"","key":"k"}`, nil}, {`{"kind":"p","key":""}`, nil}, {`{"kind":null,"key":"k"}`, nil},
 		{`{"kind":5,"key":"k"}`, nil}, {`{"kind":"p","key":["k"]}`, nil}, {`{"kind":"a/b","key":"k"}`, nil}, {`{"kind":"\u0000p","key":"k"}`, nil},
-		{`{"kind":"` + long + `","key":"k"}`, nil}, {`{"kind":"p","key":"` + long + `"}`, nil},
+		{`{"kind":"` + long + `","key":"k"}`, nil}, {`{"kind":"p","key":"` + longKey + `"}`, nil}, {`{"kind":"p","key":"` + longKey[1:] + `"}`, &Ref{Kind: "p", Key: longKey[1:]}},
 		{`{"kind":"p","key":"k","version":17}`, nil}, {`{"kind":"p","key":"k","version":"` + long + `"}`, nil},
 		{`{"kind":"p","key":"k","seq":"17"}`, nil}, {`{"kind":"p","key":"k","seq":1.5}`, nil}, {`{"kind":"p","key":"k","seq":1e30}`, nil}, {`{"kind":"p","key":"k","seq":true}`, nil},
 		{`{"kind":"p","key":"k","as_of":"soon"}`, nil}, {`{"kind":"p","key":"k","as_of":""}`, nil}, {`{"kind":"p","key":"k","as_of":1767460075}`, nil},

@@ -79,7 +79,7 @@ func BenchmarkNextEvent(b *testing.B) {
 	for _, n := range []int{10, 100, 1000, 10000} {
 		b.Run(fmt.Sprint("events=", n), func(b *testing.B) {
 			f, c := benchFacts(64), adversarialContract(false)
-			lim := Limits{Items: 1 << 30, LoadsPerItem: 1 << 30, Uses: 1 << 30, Steps: 1 << 30, Lines: 1 << 30}
+			lim := Limits{Items: 1 << 30, LoadsPerItem: 1 << 30, Loads: 1 << 30, Uses: 1 << 30, Refs: 1 << 30, Steps: 1 << 30, Lines: 1 << 30}
 			lim.Intern = NewInterner(1 << 12).Intern
 			w := NewWorkflow("wf")
 			var v Verdict

@@ -199,7 +199,7 @@ func (f *folding) step() {
 	s := Step{Time: f.e.Time, Type: f.e.Type, ID: f.keepID()}
 	switch f.e.Type {
 	case event.ToolCalled, event.ToolResult, event.ToolRetryScheduled:
-		s.CallID = f.lim.intern(f.e.CallID)
+		s.CallID = f.lim.intern(callName(f.e.CallID))
 	}
 	f.putStep(s)
 }
@@ -245,6 +245,13 @@ func (f *folding) loads() {
 			f.w.Cut.Loads++
 			continue
 		}
+		if len(f.w.Items) > 2*f.lim.Items { // before one event makes it thousands
+			f.w.cutItems(f.lim, &f.t)
+			if h = f.w.hold(r.Kind, r.Key, l.Time, f.lim); h == nil {
+				f.w.Cut.Loads++
+				continue
+			}
+		}
 		if h.Loads == nil {
 			if slab == nil {
 				slab = make([]Load, room*(len(refs)-i))
@@ -257,6 +264,7 @@ func (f *folding) loads() {
 		}
 	}
 	f.w.cutItems(f.lim, &f.t)
+	f.w.cutRepeats(f.lim, &f.t)
 }
 
 func (f *folding) putLoad(h *Holding, l Load) {
@@ -283,10 +291,8 @@ func (f *folding) loaded(h *Holding, l event.Time) {
 	f.t.New = true
 	f.t.touch(l, h.nextLoad(l), false)
 	for len(h.Loads) > f.lim.LoadsPerItem {
-		var gone Load
-		h.Loads, gone = behead(h.Loads)
+		h.behead(false, &f.t)
 		f.w.Cut.Loads++
-		h.leaveOut(gone.Time, &f.t)
 	}
 }
 
@@ -325,8 +331,12 @@ func (f *folding) drops() {
 			continue
 		}
 		f.putDrop(h, Drop{Time: f.e.Time, ID: f.keepID()})
+		if len(f.w.Items) > 2*f.lim.Items {
+			f.w.cutItems(f.lim, &f.t)
+		}
 	}
 	f.w.cutItems(f.lim, &f.t)
+	f.w.cutRepeats(f.lim, &f.t)
 }
 
 func (f *folding) putDrop(h *Holding, d Drop) {
@@ -337,22 +347,24 @@ func (f *folding) putDrop(h *Holding, d Drop) {
 	f.t.New = true
 	f.t.touch(d.Time, h.nextLoad(d.Time), false)
 	for len(h.Drops) > f.lim.LoadsPerItem {
-		var gone Drop
-		h.Drops, gone = behead(h.Drops)
+		h.behead(true, &f.t)
 		f.w.Cut.Loads++
-		h.leaveOut(gone.Time, &f.t)
 	}
 }
 
 func (f *folding) use(kind UseKind) {
 	e := f.e
-	f.admit(&Use{Kind: kind, DecisionID: e.DecisionID, Time: e.Time, ID: e.ID, Source: e.Source, Data: e.Data,
+	f.admit(&Use{Kind: kind, DecisionID: e.DecisionID, Time: e.Time, ID: e.ID, Source: e.Source, Data: tieBreak(e.Data),
 		Traffic: e.Traffic, TraceParent: e.TraceParent, At: f.at})
 }
 
 // admit adds a decision event: as the use of its decision if it is the smallest, else as a rival.
 func (f *folding) admit(u *Use) {
 	w := f.w
+	if w.Cut.Uses > 0 && u.Time <= w.Cut.UsesThrough {
+		w.Cut.Uses++
+		return
+	}
 	i, known := w.findUse(u.DecisionID, u.Kind)
 	if known {
 		order := compareRivals(u, &w.Uses[i])
@@ -386,15 +398,20 @@ func (f *folding) fill(u *Use) {
 	if e == nil {
 		return
 	}
-	size := len(e.DecisionID) + len(e.ID) + len(e.Source) + len(e.Data) + len(e.CheckID) + len(e.TraceParent)
-	for i := range e.Refs {
+	u.Excess = e.HasBasedOn && len(e.Refs) > f.lim.Items
+	size := len(e.DecisionID) + len(e.ID) + len(e.Source) + len(u.Data) + len(e.CheckID) + len(e.TraceParent)
+	for i := 0; i < len(e.Refs) && !u.Excess; i++ {
 		size += len(e.Refs[i].Version)
 	}
 	k := keep(size)
-	u.DecisionID, u.ID, u.Source, u.Data = k.add(e.DecisionID), k.add(e.ID), k.add(e.Source), k.add(e.Data)
+	u.DecisionID, u.ID, u.Source, u.Data = k.add(e.DecisionID), k.add(e.ID), k.add(e.Source), k.add(u.Data)
 	u.CheckID, u.TraceParent = k.add(e.CheckID), k.add(e.TraceParent)
 	u.Class, u.HasClass, u.Traffic, u.HasBasedOn = f.lim.intern(e.Class), e.HasClass, e.Traffic, e.HasBasedOn
 	if !e.HasBasedOn {
+		return
+	}
+	if u.Excess {
+		f.w.Cut.Refs += int64(len(e.Refs))
 		return
 	}
 	u.BasedOn = make([]event.Ref, len(e.Refs))

@@ -173,7 +173,7 @@ func TestCrowdedHistoriesTouchWhatChanges(t *testing.T) {
 
 // tight are limits that crowded histories go beyond in every way.
 func tight(r *rand.Rand) Limits {
-	return Limits{Items: 2 + r.Intn(6), LoadsPerItem: 1 + r.Intn(4), Uses: 3 + r.Intn(8), Steps: 1 + r.Intn(8), Lines: 1 + r.Intn(40)}
+	return Limits{Items: 2 + r.Intn(6), LoadsPerItem: 1 + r.Intn(4), Loads: r.Intn(6), Uses: 3 + r.Intn(8), Refs: 2 + r.Intn(8), Steps: 1 + r.Intn(8), Lines: 1 + r.Intn(40)}
 }
 
 // TestCrowdedHistoriesInAnyOrder folds histories in several orders and united from parts, with and without limits in reach: the verdicts are
@@ -223,7 +223,7 @@ func TestLimitsNeverSayFresh(t *testing.T) {
 	for seed := int64(1); seed <= crowdSeeds(t, 1500); seed++ {
 		c := newCrowd(seed)
 		events, lim := c.events(80), tight(c.r)
-		lim.Uses = 4096 // decisions that lost to one that is gone are other uses
+		lim.Uses, lim.Refs = 4096, 4096 // decisions that lost to one that is gone are other uses
 		c.r.Shuffle(len(events), func(i, j int) { events[i], events[j] = events[j], events[i] })
 		full, cut := crowdBatch(DefaultLimits(), events), crowdBatch(lim, events)
 		w, s := full.workflows["w"], cut.workflows["w"]

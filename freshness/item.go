@@ -197,7 +197,7 @@ func compareUpdate(e *event.Event, v *Version) int {
 	if c := strings.Compare(e.Source, v.Source); c != 0 {
 		return c
 	}
-	return strings.Compare(e.Data, v.Data)
+	return strings.Compare(tieBreak(e.Data), v.Data)
 }
 
 func compareVersions(a, b *Version) int {
@@ -205,17 +205,18 @@ func compareVersions(a, b *Version) int {
 }
 
 func versionOf(e *event.Event, at Position) *Version {
-	k := keep(len(e.Version) + len(e.ID) + len(e.Source) + len(e.Data) + len(e.Owner) + len(e.Digest))
+	data := tieBreak(e.Data)
+	k := keep(len(e.Version) + len(e.ID) + len(e.Source) + len(data) + len(e.Owner) + len(e.Digest))
 	v := &Version{
 		Seq: e.Seq, Name: k.add(e.Version), Effective: e.EffectiveAt, Published: published(e), Time: e.Time,
-		ID: k.add(e.ID), Source: k.add(e.Source), Data: k.add(e.Data), Owner: k.add(e.Owner), Digest: k.add(e.Digest),
+		ID: k.add(e.ID), Source: k.add(e.Source), Data: k.add(data), Owner: k.add(e.Owner), Digest: k.add(e.Digest),
 		Change: e.Change, At: at,
 	}
 	return v
 }
 
 func loserOf(e *event.Event) Loser {
-	return Loser{Time: e.Time, Seq: e.Seq, Ident: loserIdent(e.Source, e.ID, e.Data)}
+	return Loser{Time: e.Time, Seq: e.Seq, Ident: loserIdent(e.Source, e.ID, tieBreak(e.Data))}
 }
 
 func loserIdent(source, id, data string) uint64 {

@@ -16,21 +16,21 @@ type Question struct {
 	HasItems bool
 	Rules    *Rules // instead of the contract's, if not nil
 
-	orphan bool // class or items may be those of a proposal that a limit has left out
+	lost bool // a limit has left out the items, or a proposal that class or items may be of
 }
 
 // Judge judges a use. The verdict is reused: what it held before is gone, and nothing is allocated once it has grown.
 func (w *Workflow) Judge(u *Use, src Sources, c *Contract, v *Verdict) {
-	q := Question{At: u.Time, Class: u.Class, HasClass: u.HasClass, Items: u.BasedOn, HasItems: u.HasBasedOn}
+	q := Question{At: u.Time, Class: u.Class, HasClass: u.HasClass, Items: u.BasedOn, HasItems: u.HasBasedOn, lost: u.Excess}
 	if u.Kind == Executed && (!u.HasClass || !u.HasBasedOn) {
 		if p := w.proposal(u); p == nil {
-			q.orphan = w.Cut.Uses > 0
+			q.lost = w.Cut.Uses > 0
 		} else {
 			if !q.HasClass {
 				q.Class, q.HasClass = p.Class, p.HasClass
 			}
 			if !q.HasItems {
-				q.Items, q.HasItems = p.BasedOn, p.HasBasedOn
+				q.Items, q.HasItems, q.lost = p.BasedOn, p.HasBasedOn, p.Excess
 			}
 		}
 	}
@@ -121,7 +121,7 @@ func (w *Workflow) Ask(q *Question, src Sources, c *Contract, v *Verdict) {
 	} else {
 		j.loaded()
 	}
-	j.conclude(q.orphan)
+	j.conclude(q.lost)
 }
 
 // judging is one judgement on its way.
@@ -403,7 +403,7 @@ func (iv *ItemVerdict) decide(p *kindPlan, w *view, retracted bool) {
 }
 
 // conclude draws the use's verdict from its items'.
-func (j *judging) conclude(orphan bool) {
+func (j *judging) conclude(lost bool) {
 	v := j.v
 	var stale, unknown Reason
 	for i := range v.Items {
@@ -424,13 +424,13 @@ func (j *judging) conclude(orphan bool) {
 			v.Behind, v.HasBehind = max(v.Behind, iv.Behind), true
 		}
 	}
-	if stale != 0 && !orphan {
+	if stale != 0 && !lost {
 		v.Kind, v.Reasons = IsStale, stale
 		j.causes()
 		return
 	}
 	switch {
-	case j.truncated || orphan:
+	case j.truncated || lost:
 		unknown |= HistoryTruncated
 	default:
 		if j.present < len(v.plan.rules.Require) {

@@ -1,18 +1,49 @@
 package freshness
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"slices"
 
 	"github.com/freshet-io/freshet/event"
 )
 
 // What a limit leaves out depends on the set of events alone. Lists with a total order keep its greatest entries, and the greatest entries
-// of a union are among the greatest of its parts. Items have no order that events cannot change, so there an instant is raised up to which
-// everything is left out. What a verdict could rest on and is gone makes it unknown (history_truncated).
+// of a union are among the greatest of its parts. Items have no order that events cannot change, and decisions name more or fewer items, so there an
+// instant is raised up to which everything is left out. What a verdict could rest on and is gone makes it unknown (history_truncated).
 
-// DefaultLimits are limits that no workflow of the golden sets comes near.
+// DefaultLimits are limits that no workflow of the golden sets comes near. With names as long as the decoder lets them be, a row that
+// reaches all of them is smaller than the largest record of a table; package state has the arithmetic.
 func DefaultLimits() Limits {
-	return Limits{Items: 4096, LoadsPerItem: 1024, Uses: 4096, Steps: 8192, Lines: 16384}
+	return Limits{Items: 768, LoadsPerItem: 512, Loads: 1024, Uses: 1024, Refs: 1024, Steps: 4096, Lines: 8192}
+}
+
+const (
+	// DataKept is how many bytes of an event's data decide between events that have time, id and source in common.
+	DataKept = 512
+	// callKept is the length of the longest call_id that is kept as it is.
+	callKept = 64
+	// topicsKept is how many topics a workflow's events may come from for their names to be known.
+	topicsKept = 256
+)
+
+// tieBreak returns what is kept of an event's data: the data, or of one that is long its beginning and a hash. So events are in the order of
+// their bytes if they differ in the beginning, and in some order that is always the same if they differ later.
+func tieBreak(data string) string {
+	if len(data) <= DataKept {
+		return data
+	}
+	sum := sha256.Sum256([]byte(data))
+	return data[:DataKept-hex.EncodedLen(16)] + hex.EncodeToString(sum[:16])
+}
+
+// callName returns what is kept of a call_id. Calls are only told apart by it.
+func callName(id string) string {
+	if len(id) <= callKept {
+		return id
+	}
+	sum := sha256.Sum256([]byte(id))
+	return hex.EncodeToString(sum[:16])
 }
 
 // leaveOut takes note that a load or drop at t has been left out. A use is certain of what it had loaded if that is later than all that was
@@ -85,6 +116,44 @@ func (w *Workflow) cutLoads(through event.Time, t *Touched) {
 	t.cut(beginning, forever)
 }
 
+// cutRepeats leaves out the earliest loads and drops beyond the limit on all items together, but for the latest load and the latest drop of
+// each item: so an item that is loaded again and again pushes out nothing of the others that a use now would need. What is later than a load
+// and repeats another one does so in every larger set of events too; that is why the order of arrival does not matter here either.
+func (w *Workflow) cutRepeats(lim *Limits, t *Touched) {
+	n := 0
+	for i := range w.Items {
+		n += max(0, len(w.Items[i].Loads)-1) + max(0, len(w.Items[i].Drops)-1)
+	}
+	for ; n > lim.Loads; n-- {
+		first, drop := -1, false
+		at := forever
+		for i := range w.Items {
+			h := &w.Items[i]
+			if len(h.Loads) > 1 && h.Loads[0].Time < at {
+				first, drop, at = i, false, h.Loads[0].Time
+			}
+			if len(h.Drops) > 1 && h.Drops[0].Time < at {
+				first, drop, at = i, true, h.Drops[0].Time
+			}
+		}
+		w.Items[first].behead(drop, t)
+		w.Cut.Loads++
+	}
+}
+
+// behead leaves the earliest load, or drop, of an item out.
+func (h *Holding) behead(drop bool, t *Touched) {
+	if drop {
+		var gone Drop
+		h.Drops, gone = behead(h.Drops)
+		h.leaveOut(gone.Time, t)
+		return
+	}
+	var gone Load
+	h.Loads, gone = behead(h.Loads)
+	h.leaveOut(gone.Time, t)
+}
+
 // cutSteps leaves the earliest steps out beyond the limit. Their seconds become hold_other; no verdict rests on them.
 func (w *Workflow) cutSteps(lim *Limits, t *Touched) {
 	for len(w.Steps) > lim.Steps {
@@ -99,14 +168,40 @@ func (w *Workflow) cutSteps(lim *Limits, t *Touched) {
 	w.timeline = holds{}
 }
 
-// cutUses leaves the earliest decision events out beyond the limit, those that hold and those that do not. Where one that held goes, the
-// smallest of its rivals holds.
+// cutUses raises the instant up to which decision events are left out, those that hold and those that do not, until what is left is within the
+// limits on them and on the REFs they name. Where one that held goes, the smallest of its rivals holds.
 func (w *Workflow) cutUses(lim *Limits, t *Touched) {
-	for len(w.Uses)+len(w.Rivals) > lim.Uses {
-		if w.Cut.Uses++; w.Cut.Uses == 1 {
-			// From now on an execution without a proposal may have lost one.
-			t.cut(beginning, forever)
+	refs := 0
+	for _, uses := range [][]Use{w.Uses, w.Rivals} {
+		for i := range uses {
+			refs += len(uses[i].BasedOn)
 		}
+	}
+	for len(w.Uses)+len(w.Rivals) > lim.Uses || refs > lim.Refs {
+		refs -= w.cutUsesThrough(w.earliestUse(), t)
+	}
+}
+
+// earliestUse returns the event time of the earliest decision event.
+func (w *Workflow) earliestUse() event.Time {
+	at := forever
+	for _, uses := range [][]Use{w.Uses, w.Rivals} {
+		if len(uses) > 0 {
+			at = min(at, uses[0].Time)
+		}
+	}
+	return at
+}
+
+// cutUsesThrough leaves out all decision events up to an instant and returns how many REFs they name.
+func (w *Workflow) cutUsesThrough(through event.Time, t *Touched) (refs int) {
+	if w.Cut.Uses == 0 {
+		// From now on an execution without a proposal may have lost one.
+		t.cut(beginning, forever)
+		w.Cut.Uses, w.Cut.UsesThrough = 1, through
+	}
+	w.Cut.UsesThrough = max(w.Cut.UsesThrough, through)
+	for ; w.earliestUse() <= through; w.Cut.Uses++ {
 		var gone Use
 		if len(w.Uses) == 0 || len(w.Rivals) > 0 && compareUses(&w.Rivals[0], &w.Uses[0]) < 0 {
 			w.Rivals, gone = behead(w.Rivals)
@@ -115,10 +210,9 @@ func (w *Workflow) cutUses(lim *Limits, t *Touched) {
 			delete(w.decided, useKey{gone.DecisionID, gone.Kind})
 			w.succeed(&gone, t)
 		}
-		if w.Cut.Uses == 1 || gone.Time > w.Cut.UsesThrough {
-			w.Cut.UsesThrough = gone.Time
-		}
+		refs += len(gone.BasedOn)
 	}
+	return refs
 }
 
 // succeed lets the smallest rival of a use that is gone hold in its place.

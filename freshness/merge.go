@@ -30,8 +30,12 @@ func (w *Workflow) Merge(o *Workflow, lim *Limits) Touched {
 		f.mergeHolding(o, &o.Items[i])
 	}
 	w.cutItems(lim, &f.t)
+	w.cutRepeats(lim, &f.t)
 	for _, s := range o.Steps {
 		f.putStep(s)
+	}
+	if o.Cut.Uses > 0 {
+		w.cutUsesThrough(o.Cut.UsesThrough, &f.t)
 	}
 	for _, uses := range [][]Use{o.Uses, o.Rivals} {
 		for _, u := range uses {
@@ -77,9 +81,6 @@ func (c *Cut) merge(o *Cut) {
 	if o.Steps > 0 && (c.Steps == 0 || o.StepsThrough > c.StepsThrough) {
 		c.StepsThrough = o.StepsThrough
 	}
-	if o.Uses > 0 && (c.Uses == 0 || o.UsesThrough > c.UsesThrough) {
-		c.UsesThrough = o.UsesThrough
-	}
 	c.Loads, c.Uses, c.Steps = max(c.Loads, o.Loads), max(c.Uses, o.Uses), max(c.Steps, o.Steps)
-	c.Lines, c.Items = max(c.Lines, o.Lines), max(c.Items, o.Items)
+	c.Lines, c.Items, c.Refs = max(c.Lines, o.Lines), max(c.Items, o.Items), max(c.Refs, o.Refs)
 }

@@ -168,7 +168,7 @@ func randomBatch(c *freshness.Contract, records []randomRecord) (lines []string,
 		}
 	}()
 	const limit = 1 << 20
-	b := freshness.NewBatch(c, freshness.Limits{Items: limit, LoadsPerItem: limit, Uses: limit, Steps: limit, Lines: limit})
+	b := freshness.NewBatch(c, freshness.Limits{Items: limit, LoadsPerItem: limit, Loads: limit, Uses: limit, Refs: limit, Steps: limit, Lines: limit})
 	topics := [...]string{"workflow.other", "workflow.control", "workflow.context", "workflow.tool", "workflow.decision", "context.source"}
 	d := event.NewDecoder(event.Config{MaxSkew: math.MaxInt64})
 	var e event.Event

@@ -19,7 +19,7 @@ import (
 //	  workflow TYPE [owner=O] [require=KIND,…]
 //	  KIND [staleness=S] [versions=N] [age=S]   bounds of the workflow above, resolved; none: not judged
 //	  class NAME                            the same workflow's rules for a class, from here on
-//	limits [items=N] [loads=N] [uses=N] [steps=N]
+//	limits [items=N] [loads=N] [repeats=N] [uses=N] [refs=N] [steps=N]
 //	events                                  one a line, of workflow "wf" or of a source; more= starts the next id
 //	  source KIND/KEY VERSION seq=N at=S [e=S] [p=S] [retracted|rolled_back] [id=I]
 //	  available KIND/KEY seq=N at=S · heartbeat KIND/[KEY] through=S at=S
@@ -67,7 +67,7 @@ func (s *script) run(d *datadriven.TestData) (string, error) {
 		s.batch = NewBatch(c, s.limits)
 		return "", err
 	case "limits":
-		for name, p := range map[string]*int{"items": &s.limits.Items, "loads": &s.limits.LoadsPerItem, "uses": &s.limits.Uses, "steps": &s.limits.Steps} {
+		for name, p := range map[string]*int{"items": &s.limits.Items, "loads": &s.limits.LoadsPerItem, "repeats": &s.limits.Loads, "refs": &s.limits.Refs, "uses": &s.limits.Uses, "steps": &s.limits.Steps} {
 			if v, ok := args.named[name]; ok {
 				*p, _ = strconv.Atoi(v)
 			}

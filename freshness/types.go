@@ -110,11 +110,12 @@ type Use struct {
 	DecisionID  string
 	Time        event.Time
 	ID, Source  string
-	Data        string // as received: the last tie-break
+	Data        string // the last tie-break, see tieBreak
 	Class       string
 	HasClass    bool
 	BasedOn     []event.Ref // cloned
 	HasBasedOn  bool
+	Excess      bool // its based_on names more items than the limit: none of them is kept
 	Traffic     event.TrafficClass
 	CheckID     string
 	TraceParent string
@@ -138,7 +139,7 @@ type Said struct {
 // Cut says what limits have left out of a workflow. Zero counts mean that nothing was; else they are at least what was left out, and the
 // rest says where: nothing up to there is kept, so that what is left out depends on event times alone, not on the order of arrival.
 type Cut struct {
-	Loads, Uses, Steps, Lines, Items int64 // how many; what comes again after it was left out counts again
+	Loads, Uses, Steps, Lines, Items, Refs int64 // how many; what comes again after it was left out counts again
 
 	LoadsThrough event.Time // valid if Items: loads and drops up to here are left out, whatever their item
 	StepsThrough event.Time // valid if Steps
@@ -147,7 +148,12 @@ type Cut struct {
 
 // Limits bound a workflow's row. They are counts: what is left out depends on event times and seqs only.
 type Limits struct {
-	Items, LoadsPerItem, Uses, Steps, Lines int
+	Items        int // that are held, and that a based_on may name
+	LoadsPerItem int // loads of an item, and drops of it
+	Loads        int // loads and drops over all items, the latest load and the latest drop of each aside
+	Uses         int // decision events
+	Refs         int // REFs of their based_on together
+	Steps, Lines int
 
 	// Intern, if set, returns a copy of a string that many events share (kinds, keys, versions, types); see Interner.
 	Intern func(string) string
@@ -276,7 +282,7 @@ type Version struct {
 	Published     event.Time // p(n)
 	Time          event.Time // event time of its update
 	ID, Source    string
-	Data          string // as received: the last tie-break; not kept in views
+	Data          string // the last tie-break, see tieBreak; not kept in views
 	Owner, Digest string
 	Change        event.Change
 	At            Position

@@ -220,7 +220,7 @@ func (w *Workflow) topic(name string, lim *Limits) uint16 {
 			return uint16(i)
 		}
 	}
-	if len(w.Topics) > 1<<16-1 {
+	if len(w.Topics) >= topicsKept {
 		return 1<<16 - 1
 	}
 	w.Topics = append(w.Topics, lim.intern(name))

@@ -5,8 +5,8 @@ import (
 	"github.com/freshet-io/freshet/freshness"
 )
 
-// maxVersions bounds history and versions_limit.
-const maxVersions = 1 << 20
+// maxVersions bounds history and versions_limit. An item has up to twice as many availabilities, which are one record of the sources table.
+const maxVersions = 1 << 17
 
 // file is the file: every key it can have.
 func file() kind[File] {

@@ -120,7 +120,7 @@ func (l *lineWriter) findParts(f *freshness.Workflow) {
 }
 
 func (w *writer) cut(c *freshness.Cut) {
-	for _, n := range []int64{c.Loads, c.Uses, c.Steps, c.Lines, c.Items} {
+	for _, n := range []int64{c.Loads, c.Uses, c.Steps, c.Lines, c.Items, c.Refs} {
 		w.uint(uint64(n))
 	}
 	w.time(c.LoadsThrough)
@@ -199,7 +199,7 @@ type useContext struct {
 
 func (w *writer) use(l *lineWriter, c *useContext, u *freshness.Use) {
 	same := u.Said.Revision > 0 && u.Said.Contract == c.contract
-	w.flags(u.Kind == freshness.Executed, u.HasClass, u.HasBasedOn, u.Said.Unsettled, u.CheckID != "", u.TraceParent != "", same)
+	w.flags(u.Kind == freshness.Executed, u.HasClass, u.HasBasedOn, u.Said.Unsettled, u.CheckID != "", u.TraceParent != "", same, u.Excess)
 	w.byte(byte(u.Traffic))
 	if !w.part(l) {
 		w.time(u.Time)
@@ -318,7 +318,7 @@ func DecodeWorkflow(id string, b []byte, intern func(string) string) (*freshness
 }
 
 func (r *reader) cut(c *freshness.Cut) {
-	for _, n := range []*int64{&c.Loads, &c.Uses, &c.Steps, &c.Lines, &c.Items} {
+	for _, n := range []*int64{&c.Loads, &c.Uses, &c.Steps, &c.Lines, &c.Items, &c.Refs} {
 		*n = int64(r.uint())
 	}
 	c.LoadsThrough, c.StepsThrough, c.UsesThrough = r.time(), r.time(), r.time()
@@ -402,7 +402,7 @@ func (r *reader) use(l *lineReader, c *useContext, u *freshness.Use) {
 	if r.flag(v, 0) {
 		u.Kind = freshness.Executed
 	}
-	u.HasClass, u.HasBasedOn, u.Said.Unsettled = r.flag(v, 1), r.flag(v, 2), r.flag(v, 3)
+	u.HasClass, u.HasBasedOn, u.Said.Unsettled, u.Excess = r.flag(v, 1), r.flag(v, 2), r.flag(v, 3), r.flag(v, 7)
 	u.Traffic = event.TrafficClass(r.byte())
 	if x, id := r.part(l); x != nil {
 		u.Time, u.ID, u.At = x.Time, id, x.At

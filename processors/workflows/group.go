@@ -307,6 +307,7 @@ func (pt *partition) countCut(was, is freshness.Cut) {
 	}
 	for limit, n := range map[string]int64{
 		"items": is.Items - was.Items, "loads": is.Loads - was.Loads, "uses": is.Uses - was.Uses, "steps": is.Steps - was.Steps, "lines": is.Lines - was.Lines,
+		"refs": is.Refs - was.Refs,
 	} {
 		if n > 0 {
 			pt.g.Metrics.LimitReached.WithLabelValues(limit).Add(float64(n))

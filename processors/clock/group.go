@@ -1,37 +1,43 @@
 package clock
 
 import (
-	"fmt"
+	"context"
+	"errors"
 	"sync"
 	"sync/atomic"
 
 	"github.com/freshet-io/freshet/event"
-	"github.com/freshet-io/freshet/freshness"
 	"github.com/freshet-io/freshet/internal/metrics"
 	"github.com/freshet-io/freshet/processors/gateway"
 	"github.com/freshet-io/freshet/processors/tail"
 	"github.com/freshet-io/freshet/topology"
+	"github.com/go-kit/log"
+	"github.com/go-kit/log/level"
 )
 
 // GroupInput is one input of a group as its clock needs it.
 type GroupInput struct {
-	Topic    string
-	Lateness freshness.Duration
-	Skew     freshness.Duration
+	Topic  string
+	Copies bool // of records that lay elsewhere: its clock is that of the origins
 }
 
-// Group is the clock of a group on this instance: one Partition for each partition it has, made of the group's inputs there and of what
-// every partition needs besides (the contracts).
+// Group is the clock of a group on this instance: one Partition for each partition it has, made of the group's inputs there, of what every
+// partition needs besides (the contracts), and of all partitions whose records may reach it as copies: a record that lies in the wrong
+// partition has not been applied before its copy has.
 type Group struct {
-	name   string
-	inputs []GroupInput
-	shared []Part
-	afar   []Part // partitions whose records are copied to every partition of the group; Input is not used
-	poller *Poller
-	m      *metrics.Metrics
+	name    string
+	inputs  []GroupInput
+	bounds  func(topic string) Bounds
+	shared  []Part
+	origins *Origins // nil for a group that no copies reach
+	poller  *Poller
+	m       *metrics.Metrics
+	logger  log.Logger
 
 	mu    sync.RWMutex
 	parts map[int32]*groupPartition
+
+	silent bool // the origins could not be asked; of Tick
 }
 
 type groupPartition struct {
@@ -39,7 +45,7 @@ type groupPartition struct {
 	p      *gateway.Partition
 	clock  *Partition
 	inputs []*Input
-	afar   map[string]*Input // of partitions whose records are copied here: their clocks come with the copies
+	copies *arrivals // nil in a group that no copies reach
 }
 
 // Reading is what the clock of one partition showed last. It takes no lock to look at.
@@ -69,32 +75,57 @@ func (gp *groupPartition) look() {
 const beginning = event.Time(-1 << 62)
 
 // NewGroup returns the clock of a group. Each tick of the poller is passed on to every partition as a unit of the virtual clock topic.
-// Shared parts are the same for all partitions; of those afar, whose records reach the group as copies, each partition hears by Hear.
-func NewGroup(name string, inputs []GroupInput, shared, afar []Part, poller *Poller, m *metrics.Metrics) *Group {
-	return &Group{name: name, inputs: inputs, shared: shared, afar: afar, poller: poller, m: m, parts: map[int32]*groupPartition{}}
+// Shared parts are the same for all partitions.
+func NewGroup(name string, inputs []GroupInput, bounds func(topic string) Bounds, shared []Part, origins *Origins, poller *Poller, m *metrics.Metrics, logger log.Logger) *Group {
+	return &Group{
+		name: name, inputs: inputs, bounds: bounds, shared: shared, origins: origins, poller: poller, m: m, logger: logger,
+		parts: map[int32]*groupPartition{},
+	}
 }
 
 // Assigned makes the clock of a partition.
 func (g *Group) Assigned(p *gateway.Partition) *Reading {
-	gp := &groupPartition{p: p, afar: map[string]*Input{}}
+	gp := &groupPartition{p: p}
 	gp.applied.Store(int64(beginning))
 	gp.complete.Store(int64(beginning))
-	var parts []Part
-	for _, part := range g.afar {
-		part.Input = &Input{}
-		gp.afar[part.Name] = part.Input
-		parts = append(parts, part)
-	}
 	for _, in := range g.inputs {
 		c := &Input{}
 		gp.inputs = append(gp.inputs, c)
-		parts = append(parts, Part{Name: fmt.Sprintf("%s/%d", in.Topic, p.ID), Input: c, Lateness: in.Lateness, Skew: in.Skew})
+		if in.Copies && g.origins != nil {
+			gp.copies = &arrivals{input: c, origins: g.origins}
+		}
 	}
-	gp.clock = NewPartition(append(parts, g.shared...)...)
+	gp.clock = NewPartition(g.partsOf(gp)...)
 	g.mu.Lock()
 	g.parts[p.ID] = gp
 	g.mu.Unlock()
 	return &gp.Reading
+}
+
+func (g *Group) partsOf(gp *groupPartition) []Part {
+	var parts []Part
+	for i, in := range g.inputs {
+		part := Part{Name: partName(in.Topic, gp.p.ID), Input: gp.inputs[i]}
+		if in.Copies && gp.copies != nil {
+			part.Input = gp.copies
+		} else {
+			part.Bounds = g.bounds(in.Topic)
+		}
+		parts = append(parts, part)
+	}
+	return append(parts, g.shared...)
+}
+
+// Bind takes the lateness and the skew of each input from the contract again.
+func (g *Group) Bind() {
+	if g.origins != nil {
+		g.origins.bind(g.bounds)
+	}
+	g.mu.RLock()
+	defer g.mu.RUnlock()
+	for _, gp := range g.parts {
+		gp.clock.Set(g.partsOf(gp)...)
+	}
 }
 
 // Claimed says where an input begins, and lets the poller ask for its end from now on.
@@ -126,42 +157,6 @@ func (g *Group) Committed(p *gateway.Partition, next, newest []int64) {
 		}
 	}
 	gp.look()
-}
-
-// Hear takes the clock of a partition afar, as it lay behind its copies in a partition of the group.
-func (g *Group) Hear(p *gateway.Partition, of string, applied event.Time, live bool, newest, asked event.Time) {
-	g.mu.RLock()
-	gp := g.parts[p.ID]
-	g.mu.RUnlock()
-	if gp == nil || gp.afar[of] == nil {
-		return
-	}
-	c := gp.afar[of]
-	c.Committed(0)
-	if live {
-		c.Observe(applied, 0)
-	} else {
-		c.Observe(asked, 1)
-	}
-	if newest > beginning {
-		c.Record(newest)
-	}
-}
-
-// Newest returns the greatest record time applied of a partition's inputs.
-func (g *Group) Newest(partition int32) event.Time {
-	g.mu.RLock()
-	gp := g.parts[partition]
-	g.mu.RUnlock()
-	newest := beginning
-	if gp != nil {
-		for _, c := range gp.inputs {
-			if t, ok := c.newest(); ok {
-				newest = max(newest, t)
-			}
-		}
-	}
-	return newest
 }
 
 // Revoked forgets a partition.
@@ -217,14 +212,11 @@ func (g *Group) Why(partition int32) (input string, why Reason, behind int64) {
 	return input, why, gp.clock.Behind()
 }
 
-// Tick sends every partition its clock unit and exports what the clocks show. The poller calls it after each round.
-func (g *Group) Tick() {
-	g.mu.RLock()
-	parts := make([]*groupPartition, 0, len(g.parts))
-	for _, gp := range g.parts {
-		parts = append(parts, gp)
-	}
-	g.mu.RUnlock()
+// Tick asks how far the origins have come, sends every partition its clock unit and exports what the clocks show. The poller calls it
+// after each round.
+func (g *Group) Tick(ctx context.Context) {
+	parts := g.snapshot()
+	g.hear(ctx, parts)
 	for _, gp := range parts {
 		gp.look()
 		gp.p.Send(topology.ClockInput, nil, true)
@@ -245,9 +237,49 @@ func (g *Group) Tick() {
 	}
 }
 
-// newest returns the greatest record time applied.
-func (c *Input) newest() (event.Time, bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.record, c.hasRecord
+func (g *Group) snapshot() []*groupPartition {
+	g.mu.RLock()
+	defer g.mu.RUnlock()
+	parts := make([]*groupPartition, 0, len(g.parts))
+	for _, gp := range g.parts {
+		parts = append(parts, gp)
+	}
+	return parts
+}
+
+// hear tells the partitions how far the origins have come. The ends of the copies are asked for after that: what the origins speak of has
+// been copied below them.
+func (g *Group) hear(ctx context.Context, parts []*groupPartition) {
+	if g.origins == nil || len(parts) == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, roundTimeout)
+	defer cancel()
+	err := g.origins.ask(ctx)
+	p := g.origins.promise() // one group that does not answer holds what it holds; the clocks never go back
+	var copies []tail.TopicPartition
+	byLog := map[tail.TopicPartition]*arrivals{}
+	for _, gp := range parts {
+		for i, in := range g.inputs {
+			if gp.copies != nil && gp.copies.input == gp.inputs[i] {
+				tp := tail.TopicPartition{Topic: in.Topic, Partition: gp.p.ID}
+				copies, byLog[tp] = append(copies, tp), gp.copies
+			}
+		}
+	}
+	ends, lost := g.origins.logs.Ends(ctx, copies, false)
+	for tp, end := range ends {
+		if a := byLog[tp]; a != nil {
+			a.expect(p, end)
+		}
+	}
+	err = errors.Join(err, lost)
+	if silent := err != nil; silent != g.silent && ctx.Err() == nil {
+		g.silent = silent
+		if silent {
+			_ = level.Warn(g.logger).Log("msg", "clocks stand still: the brokers do not say how far copies have come", "group", g.name, "err", err)
+		} else {
+			_ = level.Info(g.logger).Log("msg", "clocks go on: the brokers say again how far copies have come", "group", g.name)
+		}
+	}
 }

@@ -56,21 +56,10 @@ func (c *Input) Observe(at event.Time, end int64) {
 		c.waiting = c.waiting[:n-1]
 	}
 	if len(c.waiting) >= boundLimit {
-		c.thin()
+		c.waiting = thinned(c.waiting)
 	}
 	c.waiting = append(c.waiting, bound{at: at, end: end})
 	c.advance()
-}
-
-// thin forgets every second instant that waits; the latest stays.
-func (c *Input) thin() {
-	kept := c.waiting[:0]
-	for i, b := range c.waiting {
-		if (len(c.waiting)-1-i)%2 == 0 {
-			kept = append(kept, b)
-		}
-	}
-	c.waiting = kept
 }
 
 // Committed tells that everything below next that a reader is given has been applied, and its effects are committed. A negative next is
@@ -189,6 +178,9 @@ func (c *Input) Why() Reason {
 		return Behind
 	}
 }
+
+// holder names the input itself.
+func (c *Input) holder(name string) (string, Reason) { return name, c.Why() }
 
 // found notes what the poller found: Unreachable, OpenTransaction, or Unknown for no trouble.
 func (c *Input) found(r Reason) {

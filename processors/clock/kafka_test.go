@@ -77,7 +77,7 @@ func newCluster(t *testing.T, seeds []string) *cluster {
 		t.Fatal(err)
 	}
 	t.Cleanup(logs.Close)
-	c.poller = NewPoller(logs, c.mono.Now, interval, func() {
+	c.poller = NewPoller(logs, c.mono.Now, interval, func(context.Context) {
 		select {
 		case c.ticked <- struct{}{}:
 		default:

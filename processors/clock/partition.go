@@ -7,12 +7,25 @@ import (
 	"github.com/freshet-io/freshet/freshness"
 )
 
-// Part is one input of a partition, with what the contract says of its topic.
-type Part struct {
-	Name     string // of the input, for people: topic and partition
-	Input    *Input
+// Clock is what a Partition is made of: an Input, or what arrives as copies.
+type Clock interface {
+	Applied() (event.Time, bool)
+	Behind() int64
+	complete(lateness, skew freshness.Duration) (event.Time, bool)
+	holder(name string) (string, Reason) // what holds the clock, and why: Following for nothing
+}
+
+// Bounds is what the contract says of an input's topic.
+type Bounds struct {
 	Lateness freshness.Duration
 	Skew     freshness.Duration // 0 where the brokers set the records' times
+}
+
+// Part is one input of a partition.
+type Part struct {
+	Name  string // of the input, for people: topic and partition
+	Input Clock
+	Bounds
 }
 
 // Partition is the clock of a partition that needs several inputs: it shows the earliest. It never goes back, even where an input or its
@@ -66,25 +79,23 @@ func (p *Partition) Why() (name string, why Reason) {
 	if len(p.parts) == 0 {
 		return "", Unknown
 	}
-	var holds *Part
+	why = Following
 	var at event.Time
 	for i := range p.parts {
 		q := &p.parts[i]
-		if q.Input.Why() == Following {
+		by, reason := q.Input.holder(q.Name)
+		if reason == Following {
 			continue
 		}
 		t, known := q.Input.Applied()
 		if !known {
-			return q.Name, q.Input.Why()
+			return by, reason
 		}
-		if holds == nil || t < at {
-			holds, at = q, t
+		if why == Following || t < at {
+			name, why, at = by, reason, t
 		}
 	}
-	if holds == nil {
-		return "", Following
-	}
-	return holds.Name, holds.Input.Why()
+	return name, why
 }
 
 // Behind returns how many offsets lie between position and end over all inputs.

@@ -19,7 +19,7 @@ func TestPartition(t *testing.T) {
 	var none Input
 	behind := caughtUp(500)
 	behind.Observe(900, 4)
-	slow := Part{Name: "contracts-0", Input: behind, Lateness: 10}
+	slow := Part{Name: "contracts-0", Input: behind, Bounds: Bounds{Lateness: 10}}
 	for _, c := range []struct {
 		name              string
 		parts             []Part
@@ -29,8 +29,8 @@ func TestPartition(t *testing.T) {
 		records           int64
 	}{
 		{"no inputs", nil, -1, -1, "", Unknown, 0},
-		{"one input", []Part{{Name: "a-0", Input: caughtUp(900), Lateness: 100}}, 900, 800, "", Following, 0},
-		{"the earliest counts", []Part{{Name: "a-0", Input: caughtUp(900), Lateness: 600}, slow}, 500, 300, "contracts-0", Behind, 4},
+		{"one input", []Part{{Name: "a-0", Input: caughtUp(900), Bounds: Bounds{Lateness: 100}}}, 900, 800, "", Following, 0},
+		{"the earliest counts", []Part{{Name: "a-0", Input: caughtUp(900), Bounds: Bounds{Lateness: 600}}, slow}, 500, 300, "contracts-0", Behind, 4},
 		{"one is not known", []Part{slow, {Name: "b-0", Input: &none}}, -1, -1, "b-0", Unknown, 4},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -56,7 +56,7 @@ func TestPartition(t *testing.T) {
 // TestPartitionNeverGoesBack gives a partition another lateness and an input that knows nothing.
 func TestPartitionNeverGoesBack(t *testing.T) {
 	a := caughtUp(900)
-	p := NewPartition(Part{Name: "a-0", Input: a, Lateness: 100})
+	p := NewPartition(Part{Name: "a-0", Input: a, Bounds: Bounds{Lateness: 100}})
 	show := func(when string, applied, complete event.Time) {
 		t.Helper()
 		if x, known := p.Applied(); !known || x != applied {
@@ -67,12 +67,12 @@ func TestPartitionNeverGoesBack(t *testing.T) {
 		}
 	}
 	show("at first", 900, 800)
-	p.Set(Part{Name: "a-0", Input: a, Lateness: 400})
+	p.Set(Part{Name: "a-0", Input: a, Bounds: Bounds{Lateness: 400}})
 	show("more lateness", 900, 800)
 	a.Observe(1300, 0)
 	show("passed", 1300, 900)
 	var b Input
-	p.Set(Part{Name: "a-0", Input: a, Lateness: 400}, Part{Name: "b-0", Input: &b})
+	p.Set(Part{Name: "a-0", Input: a, Bounds: Bounds{Lateness: 400}}, Part{Name: "b-0", Input: &b})
 	a.Observe(2000, 0)
 	show("an input that knows nothing", 1300, 900)
 	b.Committed(0)

@@ -35,7 +35,7 @@ type Poller struct {
 	logs     Logs
 	now      func() event.Time
 	interval time.Duration
-	tick     func()
+	tick     func(context.Context)
 	logger   log.Logger
 
 	round sync.Mutex    // one round at a time
@@ -72,7 +72,7 @@ const wakeLimit = 1024
 
 // NewPoller returns a poller. Now must not be moved by the wall clock's adjustments (Monotonic.Now); tick, if not nil, is called after
 // each round, whether it failed or not.
-func NewPoller(logs Logs, now func() event.Time, interval time.Duration, tick func(), logger log.Logger) *Poller {
+func NewPoller(logs Logs, now func() event.Time, interval time.Duration, tick func(context.Context), logger log.Logger) *Poller {
 	return &Poller{
 		logs: logs, now: now, interval: interval, tick: tick, logger: logger,
 		early: make(chan struct{}, 1), entries: make(map[tail.TopicPartition][]*entry),
@@ -168,7 +168,7 @@ func (p *Poller) Round(ctx context.Context) {
 	}
 	p.note(at, err)
 	if p.tick != nil {
-		p.tick()
+		p.tick(ctx)
 	}
 }
 

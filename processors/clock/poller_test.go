@@ -99,7 +99,7 @@ type bench struct {
 func newBench(t *testing.T) *bench {
 	b := &bench{t: t, now: 1000, logs: &fakeLogs{logs: map[tail.TopicPartition]*fakeLog{}}}
 	b.logs.now = func() event.Time { return b.now }
-	b.poller = NewPoller(b.logs, b.logs.now, 250*time.Millisecond, func() { b.ticks++ }, log.NewNopLogger())
+	b.poller = NewPoller(b.logs, b.logs.now, 250*time.Millisecond, func(context.Context) { b.ticks++ }, log.NewNopLogger())
 	return b
 }
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/freshet-io/freshet/internal/await"
+	"github.com/freshet-io/freshet/processors/tail"
 	"github.com/go-kit/log/level"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -138,19 +139,19 @@ func (a *acks) err() error {
 
 // offsets returns the positions to commit: those that have moved, or, for a transaction of rows and outputs alone, one that has not:
 // TxnOffsetCommit is the fence, and no transaction goes without it.
-func (s *session) offsets(all []taken) map[string]map[int32]int64 {
-	m := map[string]map[int32]int64{}
-	add := func(p *Partition, input int, next int64) {
+func (s *session) offsets(all []taken) map[string]map[int32]tail.Committed {
+	m := map[string]map[int32]tail.Committed{}
+	add := func(t *taken, input int, next int64) {
 		topic := s.g.spec.Inputs[input]
 		if m[topic] == nil {
-			m[topic] = map[int32]int64{}
+			m[topic] = map[int32]tail.Committed{}
 		}
-		m[topic][p.ID] = next
+		m[topic][t.p.ID] = tail.Committed{Next: next, Newest: t.newest[input]}
 	}
 	for i := range all {
 		for input, moved := range all[i].marked {
 			if moved {
-				add(all[i].p, input, all[i].next[input])
+				add(&all[i], input, all[i].next[input])
 			}
 		}
 	}
@@ -160,13 +161,13 @@ func (s *session) offsets(all []taken) map[string]map[int32]int64 {
 	for i := range all {
 		for input, next := range all[i].next {
 			if next >= 0 {
-				add(all[i].p, input, next)
+				add(&all[i], input, next)
 				return m
 			}
 		}
 	}
 	if len(all) > 0 {
-		add(all[0].p, 0, 0) // nothing has ever been read: the start of the log
+		add(&all[0], 0, 0) // nothing has ever been read: the start of the log
 	}
 	return m
 }
@@ -200,7 +201,7 @@ func (s *session) txnOffsets(ctx context.Context, client *kgo.Client, all []take
 	}
 }
 
-func (s *session) sendTxnOffsets(ctx context.Context, client *kgo.Client, pid int64, epoch int16, offsets map[string]map[int32]int64) error {
+func (s *session) sendTxnOffsets(ctx context.Context, client *kgo.Client, pid int64, epoch int16, offsets map[string]map[int32]tail.Committed) error {
 	if s.MemberID() == "" && !s.g.off.anonymous {
 		return fmt.Errorf("%w: the session has no member id, and without one the broker checks nothing", errFenced)
 	}
@@ -225,9 +226,9 @@ func (s *session) sendTxnOffsets(ctx context.Context, client *kgo.Client, pid in
 	for topic, parts := range offsets {
 		t := kmsg.NewTxnOffsetCommitRequestTopic()
 		t.Topic, t.TopicID = topic, s.g.ids[topic] // later versions name topics by id
-		for p, next := range parts {
+		for p, c := range parts {
 			q := kmsg.NewTxnOffsetCommitRequestTopicPartition()
-			q.Partition, q.Offset = p, next
+			q.Partition, q.Offset, q.Metadata = p, c.Next, c.Metadata()
 			t.Partitions = append(t.Partitions, q)
 		}
 		req.Topics = append(req.Topics, t)
@@ -256,9 +257,9 @@ func (s *session) offsetsOnly(ctx context.Context, client *kgo.Client, all []tak
 	for topic, parts := range s.offsets(all) {
 		t := kmsg.NewOffsetCommitRequestTopic()
 		t.Topic, t.TopicID = topic, s.g.ids[topic]
-		for p, next := range parts {
+		for p, c := range parts {
 			q := kmsg.NewOffsetCommitRequestTopicPartition()
-			q.Partition, q.Offset = p, next
+			q.Partition, q.Offset, q.Metadata = p, c.Next, c.Metadata()
 			t.Partitions = append(t.Partitions, q)
 		}
 		req.Topics = append(req.Topics, t)

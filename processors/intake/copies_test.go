@@ -27,7 +27,7 @@ func TestCopyKeepsTheOriginal(t *testing.T) {
 	rng := rand.New(rand.NewPCG(seed, 1))
 	topic := &topology.Topic{Name: "workflow.tool", Category: event.Tool}
 	k := &Intake{plan: &Plan{byName: map[string]*topology.Topic{topic.Name: topic}}}
-	names := []string{"", "ce_id", "ce_subject", "x", OriginTopic, OriginPartition, OriginOffset, OriginTime, OriginKey, clockOrigin}
+	names := []string{"", "ce_id", "ce_subject", "x", OriginTopic, OriginPartition, OriginOffset, OriginTime, OriginKey}
 	values := [][]byte{nil, {}, []byte("workflow.tool"), []byte("17"), {0xff, 0}}
 	keys := [][]byte{nil, {}, []byte("w"), []byte("another")}
 	for range 20000 {

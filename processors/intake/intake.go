@@ -108,7 +108,6 @@ type Intake struct {
 	key     []byte // of the original
 	headers []event.Header
 	letters string // where the record's dead letter goes
-	hear    func(of string, c Clock)
 }
 
 type origin struct {
@@ -123,16 +122,10 @@ func New(plan *Plan, p *gateway.Partition, cfg event.Config, m *metrics.Metrics)
 	return &Intake{plan: plan, p: p, decoder: event.NewDecoder(cfg), m: m}
 }
 
-// OnClock says who is told of the clocks that lie among copies: each is applied when the unit that reads it is.
-func (k *Intake) OnClock(hear func(of string, c Clock)) { k.hear = hear }
-
 // Take decodes a record into e and returns where it lies (the original, if it is a copy). It returns false when the record is done with:
 // it went to the dead letters, or a copy of it to its own partition.
 func (k *Intake) Take(in *gateway.In, e *event.Event) (at freshness.Position, ok bool) {
 	t := &k.plan.inputs[in.Topic]
-	if t.copies && k.clock(in) {
-		return at, false
-	}
 	if at, ok = k.decode(in, e); !ok {
 		return at, false
 	}

@@ -59,7 +59,6 @@ const clockPace = 500 * time.Millisecond
 func (g *Group) Assign(_ context.Context, p *gateway.Partition) error {
 	key := topology.ControlKey(clockRow, p.ID)
 	pt := &partition{intake: intake.New(g.plan, p, g.events(), g.m), clock: &clockOf{key: key, applied: beginning, complete: beginning}}
-	pt.intake.OnClock(func(of string, c intake.Clock) { g.clock.Hear(p, of, c.Applied, c.Live, c.Newest, c.Asked) })
 	row, err := p.Rows.Row(key)
 	if err != nil {
 		return err

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/freshet-io/freshet/embedded"
@@ -195,10 +196,12 @@ func (a *App) newPoller() (services.Service, error) {
 }
 
 // tick passes a round of the poller on to all groups.
-func (a *App) tick() {
+func (a *App) tick(ctx context.Context) {
+	var all sync.WaitGroup
 	for _, g := range a.groups.all() {
-		g.clock.Tick()
+		all.Go(func() { g.clock.Tick(ctx) })
 	}
+	all.Wait()
 }
 
 // newContracts reads the contracts topic, puts the file's contract in force and follows the topic.
@@ -262,29 +265,20 @@ func (a *App) newView() (services.Service, error) {
 	}, nil), nil
 }
 
-// clockFor makes the clock of a group from the lateness and skew of its inputs.
+// clockFor makes the clock of a group.
 func (a *App) clockFor(group topology.Group) *clock.Group {
-	skew := a.file.MaxSkew()
-	fallback := a.lateness(group)
 	inputs := make([]clock.GroupInput, len(group.Inputs))
 	for i, name := range group.Inputs {
-		inputs[i] = clock.GroupInput{Topic: name, Lateness: fallback, Skew: skew}
-		if t, ok := a.graph.Topic(name); ok && t.Role == topology.Input {
-			inputs[i].Lateness = t.Lateness
-		}
+		t, _ := a.graph.Topic(name)
+		inputs[i] = clock.GroupInput{Topic: name, Copies: t.Role == topology.Rekeyed}
 	}
-	return clock.NewGroup(group.Name, inputs, []clock.Part{a.contractPart}, a.afar(group), a.poller, a.m)
+	return clock.NewGroup(group.Name, inputs, a.bounds, []clock.Part{a.contractPart}, a.origins(group), a.poller, a.m, a.logger)
 }
 
-// lateness is the greatest of a group's inputs: copies come from any of them.
-func (a *App) lateness(group topology.Group) freshness.Duration {
-	var most freshness.Duration
-	for _, name := range group.Inputs {
-		if t, ok := a.graph.Topic(name); ok {
-			most = max(most, t.Lateness)
-		}
-	}
-	return most
+// bounds is what the contract says of an input topic.
+func (a *App) bounds(topic string) clock.Bounds {
+	t, _ := a.graph.Topic(topic)
+	return clock.Bounds{Lateness: t.Lateness, Skew: a.file.MaxSkew()}
 }
 
 func (a *App) spec(group topology.Group, table state.Table, schema func() state.Schema) gateway.Spec {

@@ -3,7 +3,6 @@ package app
 import (
 	"context"
 	"fmt"
-	"slices"
 
 	"github.com/freshet-io/freshet/event"
 	"github.com/freshet-io/freshet/processors/clock"
@@ -22,12 +21,10 @@ func (a *App) newRekey() (services.Service, error) {
 	var all []services.Service
 	for _, group := range a.graph.Rekey {
 		all = append(all, a.runGroup(group, func(c *clock.Group) (gateway.Spec, gateway.Group) {
-			copies, partitions := a.graph.RekeyedWorkflows, a.graph.Workflows.Partitions
-			if t, _ := a.graph.Topic(group.Inputs[0]); t.Category == event.Source {
-				copies, partitions = a.graph.RekeyedSources, a.graph.Sources.Partitions
-			}
-			plan := intake.NewPlan(a.graph, group, copies, partitions, a.m)
-			return a.spec(group, 0, nil), rekey.New(plan, a.events, c, a.m, a.now)
+			copies := a.copiesOf(group.Inputs[0])
+			t, _ := a.graph.Topic(copies)
+			plan := intake.NewPlan(a.graph, group, copies, t.Partitions, a.m)
+			return a.spec(group, 0, nil), rekey.New(plan, a.events, c, a.m)
 		}))
 	}
 	manager, err := services.NewManager(all...)
@@ -48,21 +45,34 @@ func (a *App) newRekey() (services.Service, error) {
 	}, func(error) error { return services.StopManagerAndAwaitStopped(context.Background(), manager) }), nil
 }
 
-// afar returns the clocks that reach a group with the copies it reads: one of each partition of each topic that is rekeyed for it.
-func (a *App) afar(group topology.Group) []clock.Part {
-	var parts []clock.Part
-	for _, r := range a.graph.Rekey {
-		t, _ := a.graph.Topic(r.Inputs[0])
-		copies := a.graph.RekeyedWorkflows
-		if t.Category == event.Source {
-			copies = a.graph.RekeyedSources
-		}
-		if !slices.Contains(group.Inputs, copies) {
+// origins returns the clock of what reaches a group as copies: misplaced records of its own inputs, and every record of the topics that
+// are rekeyed for it. Nil for a group that reads no copies.
+func (a *App) origins(group topology.Group) *clock.Origins {
+	var all []clock.Origin
+	copies := ""
+	for _, name := range group.Inputs {
+		t, _ := a.graph.Topic(name)
+		if t.Role == topology.Rekeyed {
+			copies = name
 			continue
 		}
-		for p := range a.rekeyed[t.Name] {
-			parts = append(parts, clock.Part{Name: intake.ClockName(t.Name, p), Lateness: t.Lateness, Skew: a.file.MaxSkew()})
+		all = append(all, clock.Origin{Topic: name, Partitions: group.Partitions, Group: group.Name})
+	}
+	if copies == "" {
+		return nil
+	}
+	for _, r := range a.graph.Rekey {
+		if name := r.Inputs[0]; a.copiesOf(name) == copies {
+			all = append(all, clock.Origin{Topic: name, Partitions: a.rekeyed[name], Group: r.Name})
 		}
 	}
-	return parts
+	return clock.NewOrigins(a.logs, a.poller, all, a.bounds)
+}
+
+// copiesOf returns where the copies of a topic's records go.
+func (a *App) copiesOf(topic string) string {
+	if t, _ := a.graph.Topic(topic); t.Category == event.Source {
+		return a.graph.RekeyedSources
+	}
+	return a.graph.RekeyedWorkflows
 }

@@ -162,10 +162,14 @@ func (g *Group) Committed(p *gateway.Partition, next, newest []int64) {
 // Revoked forgets a partition.
 func (g *Group) Revoked(p *gateway.Partition) {
 	g.mu.Lock()
+	gp := g.parts[p.ID]
 	delete(g.parts, p.ID)
 	g.mu.Unlock()
-	for i := range g.inputs {
-		g.poller.Unregister(tail.TopicPartition{Topic: g.inputs[i].Topic, Partition: p.ID})
+	if gp == nil {
+		return
+	}
+	for i, in := range gp.inputs { // those, and no others: the origins' clocks of the same partitions go on
+		g.poller.Unregister(tail.TopicPartition{Topic: g.inputs[i].Topic, Partition: p.ID}, in)
 	}
 }
 
@@ -253,9 +257,9 @@ func (g *Group) hear(ctx context.Context, parts []*groupPartition) {
 	if g.origins == nil || len(parts) == 0 {
 		return
 	}
-	ctx, cancel := context.WithTimeout(ctx, roundTimeout)
+	asking, cancel := context.WithTimeout(ctx, roundTimeout)
 	defer cancel()
-	err := g.origins.ask(ctx)
+	err := g.origins.ask(asking)
 	p := g.origins.promise() // one group that does not answer holds what it holds; the clocks never go back
 	var copies []tail.TopicPartition
 	byLog := map[tail.TopicPartition]*arrivals{}
@@ -267,7 +271,7 @@ func (g *Group) hear(ctx context.Context, parts []*groupPartition) {
 			}
 		}
 	}
-	ends, lost := g.origins.logs.Ends(ctx, copies, false)
+	ends, lost := g.origins.logs.Ends(asking, copies, false)
 	for tp, end := range ends {
 		if a := byLog[tp]; a != nil {
 			a.expect(p, end)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"sync"
 
 	"github.com/freshet-io/freshet/event"
@@ -29,16 +30,22 @@ type Offsets interface {
 // what it has copied is in the broker's hands together with its offsets, so that the committed offsets say all.
 type Origins struct {
 	logs    Offsets
+	now     func() event.Time
 	clock   *Partition
 	inputs  map[tail.TopicPartition]*Input
 	byGroup map[string]map[string]int32
 	topics  []Origin
+
+	mu     sync.Mutex
+	bounds func(topic string) Bounds
+	held   map[tail.TopicPartition]event.Time // partitions that nobody waits for, and until when
 }
 
 // NewOrigins returns the clock of origins and keeps it going by the poller.
 func NewOrigins(logs Offsets, poller *Poller, origins []Origin, bounds func(topic string) Bounds) *Origins {
 	o := &Origins{
-		logs: logs, clock: NewPartition(), inputs: map[tail.TopicPartition]*Input{}, byGroup: map[string]map[string]int32{}, topics: origins,
+		logs: logs, now: poller.now, clock: NewPartition(), inputs: map[tail.TopicPartition]*Input{}, byGroup: map[string]map[string]int32{},
+		topics: origins, held: map[tail.TopicPartition]event.Time{},
 	}
 	for _, from := range origins {
 		if o.byGroup[from.Group] == nil {
@@ -57,12 +64,21 @@ func NewOrigins(logs Offsets, poller *Poller, origins []Origin, bounds func(topi
 
 // bind takes the lateness and the skew of each topic from the contract.
 func (o *Origins) bind(bounds func(topic string) Bounds) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.bounds = bounds
+	o.set()
+}
+
+// set makes the clock of all partitions but those that are held back.
+func (o *Origins) set() {
 	var parts []Part
 	for _, from := range o.topics {
 		for p := range from.Partitions {
-			parts = append(parts, Part{
-				Name: partName(from.Topic, p), Input: o.inputs[tail.TopicPartition{Topic: from.Topic, Partition: p}], Bounds: bounds(from.Topic),
-			})
+			tp := tail.TopicPartition{Topic: from.Topic, Partition: p}
+			if o.held[tp] == 0 {
+				parts = append(parts, Part{Name: partName(from.Topic, p), Input: o.inputs[tp], Bounds: o.bounds(from.Topic)})
+			}
 		}
 	}
 	o.clock.Set(parts...)
@@ -71,24 +87,42 @@ func (o *Origins) bind(bounds func(topic string) Bounds) {
 // ask moves the clocks to what the groups have committed.
 func (o *Origins) ask(ctx context.Context) error {
 	var errs []error
+	committed := map[tail.TopicPartition]tail.Committed{}
 	for group, topics := range o.byGroup {
 		all, err := o.logs.Committed(ctx, group, topics)
 		if err != nil {
 			errs = append(errs, err)
-			continue
 		}
-		for tp, c := range all {
-			in := o.inputs[tp]
-			if in == nil {
-				continue
-			}
+		maps.Copy(committed, all)
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	changed := false
+	for tp, in := range o.inputs {
+		c, known := committed[tp]
+		if known {
 			in.Committed(c.Next)
 			if c.Newest > 0 {
 				in.Record(event.Time(c.Newest))
 			}
+			changed = o.hold(tp, c.HeldUntil) || changed
 		}
 	}
+	if changed {
+		o.set()
+	}
 	return errors.Join(errs...)
+}
+
+// hold notes until when a partition is held back, and says whether that makes a difference.
+func (o *Origins) hold(tp tail.TopicPartition, until event.Time) (changed bool) {
+	was := o.held[tp] != 0
+	if is := until > o.now(); is {
+		o.held[tp] = until
+		return !was
+	}
+	delete(o.held, tp)
+	return was
 }
 
 // promise is what the origins had come to when the end of the copies was asked for: once everything below that end has been applied, so

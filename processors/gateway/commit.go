@@ -161,6 +161,11 @@ func (s *session) finish(all []taken, ends map[int32]int64) error {
 		if t.p.Rows != nil {
 			t.p.Rows.Committed()
 		}
+		for input, next := range t.next {
+			if next >= 0 {
+				t.p.committed[input].Store(next)
+			}
+		}
 		s.g.group.Committed(t.p, t.barrier, t.next, t.newest)
 	}
 	return nil

@@ -58,6 +58,8 @@ type Partition struct {
 	marked   []bool  // per input: next has moved since the last barrier
 	units    chan *Unit
 	counted  int // records of this partition that are in session.size
+
+	committed []atomic.Int64 // per input: position that is committed, -1 before it is claimed
 }
 
 // Emit makes a record part of the transaction of the unit that runs. The slices are the transaction's from then on.
@@ -71,6 +73,7 @@ func (p *Partition) Barriers() uint64 { return p.barriers }
 
 // claimed notes where an input begins. Claims come one by one, after the session's start.
 func (p *Partition) claimed(input int, initial int64) {
+	p.committed[input].CompareAndSwap(-1, max(0, initial))
 	if initial < 0 {
 		return
 	}

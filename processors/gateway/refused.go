@@ -9,7 +9,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/freshet-io/freshet/event"
 	"github.com/freshet-io/freshet/internal/metrics"
+	"github.com/freshet-io/freshet/processors/tail"
 	"github.com/freshet-io/freshet/topology"
 	"github.com/go-kit/log/level"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -164,7 +166,26 @@ func (s *session) refusedAgain(p *Partition, h *hold, r refusal) {
 	_ = level.Error(s.g.logger).Log("msg", "partition held back: a record of it is refused", "partition", p.ID, "topic", r.topic, "reason", string(r.reason),
 		"since", h.Since, "tries", next.Tries, "next_try_in", h.wait, "err", r.err)
 	p.held.Store(&next)
+	s.tell(p, event.Of(time.Now().Add(h.wait+holdMargin)))
 	time.AfterFunc(h.wait, s.kicked)
+}
+
+// holdMargin is for how long beyond its next try a partition counts as held back, unless more is heard of it.
+const holdMargin = 20 * time.Second
+
+// tell tells other instances that a partition is held back: their clocks do not wait for it. If it fails, they do.
+func (s *session) tell(p *Partition, until event.Time) {
+	offsets := map[string]map[int32]tail.Committed{}
+	for input, topic := range s.g.spec.Inputs {
+		if next := p.committed[input].Load(); next >= 0 {
+			offsets[topic] = map[int32]tail.Committed{p.ID: {Next: next, HeldUntil: until}}
+		}
+	}
+	ctx, cancel := context.WithTimeout(s.Context(), s.g.cfg.TxnTimeout)
+	defer cancel()
+	if err := s.sendOffsets(ctx, s.g.client.Load(), offsets); err != nil {
+		_ = level.Warn(s.g.logger).Log("msg", "cannot say that a partition is held back", "partition", p.ID, "err", err)
+	}
 }
 
 func (s *session) release(p *Partition, h *hold) {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/IBM/sarama"
+	"github.com/freshet-io/freshet/processors/tail"
 	"github.com/freshet-io/freshet/state"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kfake"
@@ -326,7 +327,7 @@ func deadOwner(t *testing.T, without bool) string {
 	g.spec.TxnID, g.spec.Instance = "counters/dead", ""
 	id, epoch, err := dead.ProducerID(t.Context())
 	if err == nil {
-		err = (&session{ConsumerGroupSession: m, g: g}).sendTxnOffsets(t.Context(), dead, id, epoch, map[string]map[int32]int64{inputA: {0: 3}})
+		err = (&session{ConsumerGroupSession: m, g: g}).sendTxnOffsets(t.Context(), dead, id, epoch, map[string]map[int32]tail.Committed{inputA: {0: {Next: 3}}})
 	}
 	if err != nil {
 		t.Fatal(err)

@@ -249,12 +249,16 @@ func (s *session) sendTxnOffsets(ctx context.Context, client *kgo.Client, pid in
 
 // offsetsOnly commits positions that led to nothing: they are atomic without a transaction.
 func (s *session) offsetsOnly(ctx context.Context, client *kgo.Client, all []taken) error {
+	return s.sendOffsets(ctx, client, s.offsets(all))
+}
+
+func (s *session) sendOffsets(ctx context.Context, client *kgo.Client, offsets map[string]map[int32]tail.Committed) error {
 	req := kmsg.NewPtrOffsetCommitRequest()
 	req.Group, req.Generation, req.MemberID = s.g.spec.Name, s.GenerationID(), s.MemberID()
 	if s.g.spec.Instance != "" {
 		req.InstanceID = kmsg.StringPtr(s.g.spec.Instance)
 	}
-	for topic, parts := range s.offsets(all) {
+	for topic, parts := range offsets {
 		t := kmsg.NewOffsetCommitRequestTopic()
 		t.Topic, t.TopicID = topic, s.g.ids[topic]
 		for p, c := range parts {

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 
+	"github.com/freshet-io/freshet/event"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
@@ -13,17 +15,35 @@ import (
 // Committed is where a group stands on a partition: everything below Next that a reader is given has been processed, and what came of it
 // is committed.
 type Committed struct {
-	Next   int64
-	Newest int64 // greatest record time below Next in ms, 0 if it is not known
+	Next      int64
+	Newest    int64      // greatest record time below Next in ms, 0 if it is not known
+	HeldUntil event.Time // until then the partition is held back because a record of its output is refused; 0: it is not
 }
 
-// Metadata is what is committed beside the offset: it tells other instances what Newest is.
+const heldMark = "held until "
+
+// Metadata is what is committed beside the offset, for other instances.
 func (c Committed) Metadata() *string {
-	if c.Newest <= 0 {
+	var s string
+	switch {
+	case c.HeldUntil > 0:
+		s = heldMark + strconv.FormatInt(int64(c.HeldUntil), 10)
+	case c.Newest > 0:
+		s = strconv.FormatInt(c.Newest, 10)
+	default:
 		return nil
 	}
-	s := strconv.FormatInt(c.Newest, 10)
 	return &s
+}
+
+// read takes what Metadata has made; what others have written says nothing.
+func (c *Committed) read(metadata string) {
+	if until, held := strings.CutPrefix(metadata, heldMark); held {
+		ms, _ := strconv.ParseInt(until, 10, 64)
+		c.HeldUntil = event.Time(ms)
+		return
+	}
+	c.Newest, _ = strconv.ParseInt(metadata, 10, 64)
 }
 
 // Committed returns where a group stands on the partitions of topics. Partitions on which nothing has been committed yet are left out. What
@@ -60,7 +80,7 @@ func (l *Logs) Committed(ctx context.Context, group string, topics map[string]in
 			}
 			c := Committed{Next: p.Offset}
 			if p.Metadata != nil {
-				c.Newest, _ = strconv.ParseInt(*p.Metadata, 10, 64) // written by others: not known
+				c.read(*p.Metadata)
 			}
 			all[TopicPartition{Topic: t.Topic, Partition: p.Partition}] = c
 		}

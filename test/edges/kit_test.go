@@ -51,8 +51,9 @@ func within(t *testing.T) context.Context {
 // kit is an engine and what makes events for it.
 type kit struct {
 	*harness.Engine
-	t *testing.T
-	n int // events made
+	t        *testing.T
+	contract string // its text
+	n        int    // events made
 }
 
 // newKit makes an engine for the text of a contract.
@@ -66,7 +67,7 @@ func newKit(t *testing.T, contract string, o harness.Options) *kit {
 	if *verbose {
 		o.Logger = log.NewLogfmtLogger(log.NewSyncWriter(os.Stderr))
 	}
-	return &kit{Engine: harness.New(t, o), t: t}
+	return &kit{Engine: harness.New(t, o), t: t, contract: contract}
 }
 
 func file(t *testing.T, contract string) string {

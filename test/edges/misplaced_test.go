@@ -3,6 +3,7 @@ package edges
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -253,5 +254,139 @@ func TestRekeyHoldsTheClocks(t *testing.T) {
 			d, _ := json.Marshal(got.Data)
 			t.Errorf("revision %d: the first one was made too early: %s", got.Revision, d)
 		}
+	}
+}
+
+// TestMisplacedHoldsTheClocks lets records of all partitions lie in one, behind an open transaction, acknowledged but not to be read: no
+// decision of any partition is final before their copies are applied, whichever instance has to make them.
+func TestMisplacedHoldsTheClocks(t *testing.T) {
+	for _, instances := range []int{1, 2} {
+		t.Run(fmt.Sprintf("%d instances", instances), func(t *testing.T) {
+			ctx := within(t)
+			k := newKit(t, refunds, harness.Options{})
+			k.Start(ctx)
+			k.AwaitNow(ctx)
+			engines := []*harness.Engine{k.Engine}
+			if instances == 2 {
+				engines = append(engines, k.second(ctx))
+			}
+			testHeldBack(ctx, k, engines)
+		})
+	}
+}
+
+// second starts another engine beside the kit's and waits until they share the work.
+func (k *kit) second(ctx context.Context) *harness.Engine {
+	k.t.Helper()
+	path := file(k.t, k.contract)
+	other := harness.New(k.t, harness.Options{Contract: path, Partitions: k.Graph().Config.Partitions, Brokers: strings.Join(k.Brokers(), ","), Instance: "second"})
+	other.Start(ctx)
+	shared := func(e *harness.Engine) bool {
+		n := map[string]int{}
+		for _, p := range e.App.Partitions() {
+			if p.Live {
+				n[p.Group]++
+			}
+		}
+		return n[k.Graph().Sources.Name] > 0 && n[k.Graph().Workflows.Name] > 0
+	}
+	k.Until(ctx, func() string {
+		if shared(k.Engine) && shared(other) {
+			return ""
+		}
+		return "two engines do not share the partitions"
+	})
+	return other
+}
+
+// standing returns the least complete through of a group's partitions on all engines, and how many there are.
+func standing(group string, engines []*harness.Engine) (least event.Time, n int) {
+	least = event.Time(1<<63 - 1)
+	for _, e := range engines {
+		for _, p := range e.App.Partitions() {
+			if p.Group == group {
+				least = min(least, p.CompleteThrough)
+				n++
+			}
+		}
+	}
+	return least, n
+}
+
+func testHeldBack(ctx context.Context, k *kit, engines []*harness.Engine) {
+	t := k.t
+	const lies = 1
+	tool := func(workflow string, at time.Time) *kgo.Record {
+		r := k.event("workflow.tool", "tool.result", workflow, at, `{"call_id":"c","status":"ok","refs":[`+ref("feature", "score", 1)+`]}`)
+		r.Partition = lies
+		return r
+	}
+	open := k.openTransaction(ctx, k.Name("workflow.tool"), lies)
+	at := time.Now().Truncate(time.Millisecond)
+	workflows := make([]string, partitions)
+	records := []*kgo.Record{k.updated("feature/score", 1, at.Add(-time.Hour))}
+	for p := range workflows {
+		workflows[p] = k.named("w", int32(p))
+		records = append(records, k.event("workflow.control", "task.started", workflows[p], at, ""), tool(workflows[p], at), k.proposed(workflows[p], "d", at.Add(time.Millisecond)))
+	}
+	k.Produce(ctx, records...)
+	// Records of a later time must not move the clocks either.
+	var later []*kgo.Record
+	for p := range workflows {
+		later = append(later, k.event("workflow.control", "task.started", k.named("later", int32(p)), at.Add(20*time.Second), ""))
+	}
+	k.Produce(ctx, later...)
+	k.Until(ctx, func() string {
+		if through, n := standing(k.Graph().Sources.Name, engines); n < partitions || through < event.Of(at.Add(2*time.Second)) {
+			return "the sources are not complete through what was loaded"
+		}
+		return ""
+	})
+	if through, n := standing(k.Graph().Workflows.Name, engines); n != partitions || through >= event.Of(at) {
+		t.Errorf("workflows are complete through %v on %d partitions, but what happened at %v is not copied", through, n, at)
+	}
+	if said := k.ReadAll(ctx, k.Graph().Verdicts); len(said) != 0 {
+		t.Errorf("%d verdicts before what they rest on was copied: %s", len(said), said[0].Value)
+	}
+	open.abort(ctx)
+	v := k.Verdicts()
+	for _, workflow := range workflows {
+		k.expect(ctx, v, workflow, "d", "fresh; feature/score@1 fresh")
+		if got := v.Last[workflow+" d decision.proposed"]; got.Revision != 1 {
+			t.Errorf("%s: revision %d; the first one was made too early", workflow, got.Revision)
+		}
+	}
+}
+
+// TestMisplacedSourcesHoldTheClocks does the same with the version that makes a decision stale.
+func TestMisplacedSourcesHoldTheClocks(t *testing.T) {
+	ctx := within(t)
+	k := newKit(t, refunds, harness.Options{})
+	const item = "policy/p"
+	lies := (k.place(item) + 1) % partitions
+	at := time.Now().Truncate(time.Millisecond)
+	k.Produce(ctx, k.updated(item, 1, at.Add(-time.Hour)))
+	k.Start(ctx)
+	k.AwaitNow(ctx)
+	open := k.openTransaction(ctx, k.Name("context.source"), lies)
+	at = time.Now().Truncate(time.Millisecond)
+	newer := k.updated(item, 2, at)
+	newer.Partition = lies
+	k.Produce(ctx, newer, k.loaded("w", at, ref("policy", "p", 1)), k.proposed("w", "d", at.Add(time.Millisecond)))
+	engines := []*harness.Engine{k.Engine}
+	k.Until(ctx, func() string {
+		if through, n := standing(k.Graph().Workflows.Name, engines); n < partitions || through < event.Of(at.Add(2*time.Second)) {
+			return "the workflows are not complete through what was loaded"
+		}
+		return ""
+	})
+	if said := k.ReadAll(ctx, k.Graph().Verdicts); len(said) != 0 {
+		t.Errorf("%d verdicts before the version that they rest on was copied: %s", len(said), said[0].Value)
+	}
+	open.abort(ctx)
+	v := k.Verdicts()
+	k.expect(ctx, v, "w", "d", "stale versions; policy/p@1 stale versions")
+	if got := v.Last["w d decision.proposed"]; got.Revision != 1 {
+		t.Errorf("revision %d; the first one was made too early", got.Revision)
 	}
 }

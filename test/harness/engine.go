@@ -1,6 +1,7 @@
 package harness
 
 import (
+	"cmp"
 	"context"
 	"flag"
 	"fmt"
@@ -25,6 +26,7 @@ type Options struct {
 	Partitions int           // of the workflow and source topics
 	Prefix     string        // of topics and groups, so that a test leaves others alone on brokers that they share
 	Brokers    string        // "": an embedded broker of the test's own, in memory
+	Instance   string        // name among engines on the same brokers; "": engine
 	HTTP       bool          // serve HTTP on a free port
 	Access     access.Config // how the engine reaches Brokers
 	Own        access.Config // how the test does
@@ -67,7 +69,7 @@ func New(t *testing.T, o Options) *Engine {
 	if o.HTTP {
 		e.cfg.HTTPListen = "127.0.0.1:0"
 	}
-	e.cfg.InstanceID = "engine"
+	e.cfg.InstanceID = cmp.Or(o.Instance, "engine")
 	e.cfg.Topics.Partitions = o.Partitions
 	e.cfg.Topics.Prefix = o.Prefix
 	e.cfg.MemoryLimit = "4GiB"

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/freshet-io/freshet/event"
+	"github.com/freshet-io/freshet/freshness"
 	"github.com/freshet-io/freshet/processors/clock"
 	"github.com/freshet-io/freshet/query"
 	"github.com/freshet-io/freshet/topology"
@@ -55,9 +56,9 @@ func (a *App) clockOf(group string) *clock.Group {
 
 // latest is the greatest lateness of all that reaches a group, as it is or copied.
 func (a *App) latest(group topology.Group) event.Time {
-	most := a.lateness(group)
-	for _, part := range a.afar(group) {
-		most = max(most, part.Lateness)
+	var most freshness.Duration
+	for _, from := range a.reaching(group) {
+		most = max(most, a.bounds(from.Topic).Lateness)
 	}
 	return event.Time(most)
 }

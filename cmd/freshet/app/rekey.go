@@ -45,28 +45,34 @@ func (a *App) newRekey() (services.Service, error) {
 	}, func(error) error { return services.StopManagerAndAwaitStopped(context.Background(), manager) }), nil
 }
 
-// origins returns the clock of what reaches a group as copies: misplaced records of its own inputs, and every record of the topics that
-// are rekeyed for it. Nil for a group that reads no copies.
+// origins returns the clock of what reaches a group as copies; nil for a group that reads none.
 func (a *App) origins(group topology.Group) *clock.Origins {
+	all := a.reaching(group)
+	for _, name := range group.Inputs {
+		if t, _ := a.graph.Topic(name); t.Role == topology.Rekeyed {
+			return clock.NewOrigins(a.logs, a.poller, all, a.bounds)
+		}
+	}
+	return nil
+}
+
+// reaching returns the topics whose records reach a group, as they are or as copies: its own inputs, of which some may be misplaced, and
+// those that are rekeyed for it.
+func (a *App) reaching(group topology.Group) []clock.Origin {
 	var all []clock.Origin
-	copies := ""
 	for _, name := range group.Inputs {
 		t, _ := a.graph.Topic(name)
-		if t.Role == topology.Rekeyed {
-			copies = name
+		if t.Role != topology.Rekeyed {
+			all = append(all, clock.Origin{Topic: name, Partitions: group.Partitions, Group: group.Name})
 			continue
 		}
-		all = append(all, clock.Origin{Topic: name, Partitions: group.Partitions, Group: group.Name})
-	}
-	if copies == "" {
-		return nil
-	}
-	for _, r := range a.graph.Rekey {
-		if name := r.Inputs[0]; a.copiesOf(name) == copies {
-			all = append(all, clock.Origin{Topic: name, Partitions: a.rekeyed[name], Group: r.Name})
+		for _, r := range a.graph.Rekey {
+			if from := r.Inputs[0]; a.copiesOf(from) == name {
+				all = append(all, clock.Origin{Topic: from, Partitions: a.rekeyed[from], Group: r.Name})
+			}
 		}
 	}
-	return clock.NewOrigins(a.logs, a.poller, all, a.bounds)
+	return all
 }
 
 // copiesOf returns where the copies of a topic's records go.

@@ -1,0 +1,42 @@
+package tail
+
+import (
+	"testing"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// TestCommitted asks where a group stands that has committed on one partition of two, and where one stands that nobody knows.
+func TestCommitted(t *testing.T) {
+	onBrokers(t, func(t *testing.T, r *rig) {
+		topic, group := r.topic(t, 2), name("group")
+		logs := r.logs(t)
+		asked := map[string]int32{topic: 2}
+		if got, err := logs.Committed(t.Context(), group, asked); err != nil || len(got) != 0 {
+			t.Fatalf("a group that nobody knows has committed %v, %v", got, err)
+		}
+		commit := func(c Committed) {
+			t.Helper()
+			req := kmsg.NewPtrOffsetCommitRequest()
+			req.Group = group
+			p := kmsg.NewOffsetCommitRequestTopicPartition()
+			p.Partition, p.Offset, p.Metadata = 1, c.Next, c.Metadata()
+			req.Topics = []kmsg.OffsetCommitRequestTopic{{Topic: topic, Partitions: []kmsg.OffsetCommitRequestTopicPartition{p}}}
+			resp, err := req.RequestWith(t.Context(), logs.Client())
+			if err == nil {
+				err = kerr.ErrorForCode(resp.Topics[0].Partitions[0].ErrorCode)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, want := range []Committed{{Next: 17}, {Next: 18, Newest: 1_700_000_000_123}, {Next: 18, HeldUntil: 1_700_000_000_456}} {
+			commit(want)
+			got, err := logs.Committed(t.Context(), group, asked)
+			if err != nil || len(got) != 1 || got[TopicPartition{topic, 1}] != want {
+				t.Errorf("committed %+v, read %v, %v", want, got, err)
+			}
+		}
+	})
+}

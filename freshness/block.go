@@ -26,6 +26,7 @@ type block struct {
 	names              [8]uint64 // Bloom filter over the hashes of the version strings, two bits each
 	byBasis            [2]bool   // b does not fall as seq grows
 	byTime             bool
+	retracts           bool // a version of it is a retraction
 }
 
 // stair is a run of availabilities. It is immutable.
@@ -52,6 +53,7 @@ func newBlock(entries []entry) *block {
 func (b *block) note(i int) {
 	e := &b.entries[i]
 	c := e.v.Chunk
+	b.retracts = b.retracts || e.v.Change == event.Retracted
 	b.names[e.name>>6&7] |= 1 << (e.name & 63)
 	b.names[e.name>>15&7] |= 1 << (e.name >> 9 & 63)
 	if i == 0 {

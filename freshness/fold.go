@@ -27,6 +27,9 @@ func (w *Workflow) Fold(e *event.Event, at Position, lim *Limits) Touched {
 		return Touched{}
 	}
 	f.t.New = isNew
+	if len(w.Lines) == 1 || e.Traffic < w.Traffic {
+		w.Traffic = e.Traffic
+	}
 	f.claim()
 	switch e.Type {
 	case event.TaskStarted:

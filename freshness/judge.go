@@ -148,28 +148,32 @@ func (j *judging) loaded() {
 	j.truncated = j.w.Cut.Items > 0
 	for i := range j.w.Items {
 		h := &j.w.Items[i]
-		p := j.v.plan.of(h.Kind)
-		if !p.judged && !p.required {
-			continue
+		if p := j.v.plan.of(h.Kind); p.judged || p.required {
+			j.held(h, p)
 		}
-		l, r, w, in := j.chosen(h, p)
-		if !in {
-			continue
-		}
-		j.met(p)
-		if !p.judged {
-			continue
-		}
-		if w.item == nil {
-			w = j.look(h.Kind, h.Key, p)
-		}
-		if r.seq == 0 && !r.known {
-			r = w.resolve(&l.Ref, l.Time)
-		}
-		iv := j.add(h.Kind, h.Key)
-		iv.loaded, iv.LoadedAt, iv.LoadAt, iv.HasLoad = l.Time, l.Time, l.At, true
-		j.item(iv, p, &w, r, &l.Ref, l.Time)
 	}
+}
+
+// held judges an item of what the workflow had loaded and not dropped by t; nil if it is not judged, or not held.
+func (j *judging) held(h *Holding, p *kindPlan) (*ItemVerdict, view) {
+	l, r, w, in := j.chosen(h, p)
+	if !in {
+		return nil, w
+	}
+	j.met(p)
+	if !p.judged {
+		return nil, w
+	}
+	if w.item == nil {
+		w = j.look(h.Kind, h.Key, p)
+	}
+	if r.seq == 0 && !r.known {
+		r = w.resolve(&l.Ref, l.Time)
+	}
+	iv := j.add(h.Kind, h.Key)
+	iv.loaded, iv.LoadedAt, iv.LoadAt, iv.HasLoad = l.Time, l.Time, l.At, true
+	j.item(iv, p, &w, r, &l.Ref, l.Time)
+	return iv, w
 }
 
 func (j *judging) look(kind, key string, p *kindPlan) view {

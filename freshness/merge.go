@@ -5,6 +5,9 @@ package freshness
 func (w *Workflow) Merge(o *Workflow, lim *Limits) Touched {
 	f := folding{w: w, lim: lim}
 	f.t.From, f.t.To = forever, beginning
+	if len(w.Lines) == 0 || len(o.Lines) > 0 && o.Traffic < w.Traffic {
+		w.Traffic = o.Traffic
+	}
 	for _, l := range o.Lines {
 		l.At = w.moved(o, l.At, lim)
 		if added, _ := w.addLine(l, lim, &f.t); added {

@@ -137,3 +137,37 @@ func trafficName(c event.TrafficClass) string {
 		return "unknown"
 	}
 }
+
+// String returns what ended a detection as it stands in records, "unknown" for what did not.
+func (c Closing) String() string {
+	switch c {
+	case ByReload:
+		return "reload"
+	case ByDrop:
+		return "drop"
+	case ByEnd:
+		return "end"
+	case ByCorrection:
+		return "corrected"
+	case ByNewContract:
+		return "contract"
+	default:
+		return "unknown"
+	}
+}
+
+// Bound returns the name of the bound that a single reason of a stale item means, as contracts and detections call it.
+func (r Reason) Bound() string {
+	switch r {
+	case Staleness:
+		return "max_staleness"
+	case Versions:
+		return "max_versions_behind"
+	case Age:
+		return "max_age"
+	case RetractedVersion:
+		return "retracted"
+	default:
+		return "unknown"
+	}
+}

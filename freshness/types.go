@@ -34,6 +34,13 @@ type Workflow struct {
 	Over        Mark       // the first task.completed, failed or cancelled
 	Cut         Cut        // what limits have dropped
 
+	Detections []Detection        // sorted by kind, key, since: the open ones, and those closed not long ago
+	Forgotten  event.Time         // detections closed by then are not kept, and what was open then stays as it was
+	Look       event.Time         // when its detections may be others next, 0: no event of it and no known version says so
+	Life       event.Time         // when to see next whether it is abandoned, or something of it is no longer needed; 0: not known
+	Abandoned  bool               // it has had no event for too long; the next one opens it again
+	Traffic    event.TrafficClass // the smallest of its events, valid if Lines is not empty: live if any of them is
+
 	marks    map[uint64]int32   // how many Lines have an identity; built when there are many
 	decided  map[useKey]useTime // where in Uses a decision's uses are; built when there are many
 	timeline holds              // the hold intervals, as far as Steps have been read

@@ -25,8 +25,9 @@ type useTime = event.Time
 // worked out. Pointers into its lists hold until the next Fold or Merge.
 func NewWorkflow(id string) *Workflow { return &Workflow{ID: strings.Clone(id)} }
 
-// Open says whether the workflow has been started and, by the set of its events, has neither been completed nor failed nor been cancelled.
-func (w *Workflow) Open() bool { return w.Begun.Set && !w.Over.Set }
+// Open says whether the workflow has been started and, by the set of its events, has neither been completed nor failed nor been cancelled,
+// nor is it abandoned.
+func (w *Workflow) Open() bool { return w.Begun.Set && !w.Over.Set && !w.Abandoned }
 
 // Ended returns the first event that ended the workflow.
 func (w *Workflow) Ended() (Mark, bool) { return w.Over, w.Over.Set }

@@ -1,0 +1,435 @@
+package freshness
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/freshet-io/freshet/event"
+)
+
+// Detection is a stale item that an open workflow holds, or held: from the instant its bound was crossed until something ended it.
+type Detection struct {
+	Kind, Key string
+	Version   string
+	Seq       int64 // valid if HasSeq
+	HasSeq    bool
+	Bound     Reason // which bound was crossed at Since: one reason of a stale item
+	Since     event.Time
+	Firm      event.Time // from when it was stale for more than a retraction, valid if HasFirm: nothing but the workflow changes that
+	HasFirm   bool
+	Until     event.Time // valid if ClosedBy
+	ClosedBy  Closing
+
+	Revision   int32 // of its records, 0: nothing has been said of it
+	DetectedAt event.Time
+	Grouped    bool // it is said in the record of its group, not in one of its own
+}
+
+// Closing says what ended a detection.
+type Closing uint8
+
+const (
+	NotClosed     Closing = iota
+	ByReload              // the workflow loaded the item again
+	ByDrop                // it dropped it
+	ByEnd                 // it ended, or was abandoned
+	ByCorrection          // what is known of the item's source says that it is not stale, or is not any more
+	ByNewContract         // the contract that came into force has other bounds
+)
+
+// Open says whether the detection is open.
+func (d *Detection) Open() bool { return d.ClosedBy == NotClosed }
+
+// firm says whether it was stale for more than a retraction before an instant.
+func (d *Detection) firm(x event.Time) bool { return d.HasFirm && d.Firm < x }
+
+// same says whether two detections of an item are of the same used version.
+func (d *Detection) same(iv *ItemVerdict) bool {
+	return d.HasSeq == iv.HasSeq && (d.HasSeq && d.Seq == iv.Seq || !d.HasSeq && d.Version == iv.Version)
+}
+
+// History is the contracts that have been in force.
+type History interface {
+	// At returns the contract in force at an instant.
+	At(t event.Time) *Contract
+	// After returns when the first contract after an instant came into force.
+	After(t event.Time) (event.Time, bool)
+}
+
+// Detector finds the detections of workflows. It reuses its memory, and is not for concurrent use.
+//
+// What an item is at an instant is what Ask says of it, under the workflow's bounds of no class, with two differences: an item that is stale
+// for staleness, versions or age stays so until it is loaded again or dropped, even where its history is then truncated; and a load of the
+// same version that is stale as well goes on with the detection that is there.
+type Detector struct {
+	Sources   Sources
+	Contracts History
+	Idle      Duration // without events for so long a workflow is abandoned; 0: never
+
+	verdict Verdict
+	spans   []span
+	found   []Detection // of one item
+	changed []DetectionChange
+}
+
+// DetectionChange is a detection of a workflow that is another one than before.
+type DetectionChange struct {
+	At  int       // in the workflow's Detections
+	Was Detection // its zero value: there was none
+}
+
+// span is a time in which a workflow is open: from ≤ x < until.
+type span struct{ from, until event.Time }
+
+// Detect brings a workflow's detections up to date: those that began or ended from an instant on. Before that they are taken to be right.
+// Through says up to which instant what is known of an item is complete. It returns what has changed, until the next call, and the next
+// instant at which time alone, or an event that is known already, may change anything.
+func (d *Detector) Detect(w *Workflow, from event.Time, through func(kind, key string) event.Time) (changed []DetectionChange, next event.Time) {
+	d.changed, next = d.changed[:0], forever
+	from = max(from, w.Forgotten)
+	d.spans = w.openSpans(d.spans[:0], d.Idle)
+	if len(d.spans) == 0 && len(w.Detections) == 0 {
+		return nil, next
+	}
+	was := w.Detections
+	for i := range w.Items {
+		h := &w.Items[i]
+		next = min(next, d.item(w, h, from, through(h.Kind, h.Key)))
+		d.merge(w, h.Kind, h.Key, from)
+	}
+	// What a limit has left out of the workflow is not known to be held.
+	for i := 0; i < len(was) && len(w.Detections) > 0; i++ {
+		if w.Holding(was[i].Kind, was[i].Key) == nil {
+			d.found = d.found[:0]
+			d.merge(w, was[i].Kind, was[i].Key, from)
+		}
+	}
+	d.locate(w)
+	return d.changed, next
+}
+
+// openSpans appends when a workflow is open: from its start to its end, without the times in which it is abandoned.
+func (w *Workflow) openSpans(spans []span, idle Duration) []span {
+	if !w.Begun.Set || w.Over.Set && w.Over.Time <= w.Begun.Time {
+		return spans
+	}
+	s := span{from: w.Begun.Time, until: forever}
+	if w.Over.Set {
+		s.until = w.Over.Time
+	}
+	if idle <= 0 {
+		return append(spans, s)
+	}
+	last := min(max(s.from, w.Last), s.until)
+	if Duration(w.Last-s.from) >= idle { // else there is no room for a gap
+		if last = s.from; len(w.Lines) > 0 {
+			last = max(last, w.Lines[0].Time) // of what lies before it nothing is known
+		}
+		for i := range w.Lines {
+			t := w.Lines[i].Time
+			if t <= last {
+				continue
+			}
+			if t >= s.until {
+				break
+			}
+			if Duration(t-last) > idle {
+				spans = append(spans, span{from: s.from, until: last + event.Time(idle)})
+				s.from = t
+			}
+			last = t
+		}
+	}
+	s.until = min(s.until, last+event.Time(idle))
+	return append(spans, s)
+}
+
+// item finds the detections of one item, from an instant on, and returns when to look again.
+func (d *Detector) item(w *Workflow, h *Holding, from, through event.Time) event.Time {
+	d.found = d.found[:0]
+	next := forever
+	for _, s := range d.spans {
+		if s.until < from {
+			continue
+		}
+		x, open := s.from, -1
+		if from > x {
+			x, open = from, d.resume(w, h, from)
+		}
+		for x <= through && x < s.until {
+			at, again := d.ahead(h, x)
+			if open >= 0 && d.found[open].firm(x) && !again {
+				x = at
+				continue
+			}
+			j := judging{w: w, src: d.Sources, v: &d.verdict, t: x}
+			iv, crossing := d.judge(&j, h)
+			at = min(at, crossing)
+			stale := iv != nil && iv.Verdict == IsStale
+			if open >= 0 && (!stale || !d.found[open].same(iv)) {
+				d.found[open].Until, d.found[open].ClosedBy = x, d.why(h, iv, x)
+				open = -1
+			}
+			if stale && open < 0 {
+				open = len(d.found)
+				d.found = append(d.found, Detection{Kind: h.Kind, Key: h.Key, Version: iv.Version, Seq: iv.Seq, HasSeq: iv.HasSeq,
+					Bound: iv.Reasons.first(), Since: x})
+			}
+			if stale && iv.Reasons != RetractedVersion && !d.found[open].firm(x) {
+				d.found[open].Firm, d.found[open].HasFirm = x, true
+			}
+			x = at
+		}
+		switch {
+		case open >= 0 && s.until <= through:
+			d.found[open].Until, d.found[open].ClosedBy = s.until, ByEnd
+		case open >= 0:
+			next = min(next, x, s.until)
+		case x < s.until:
+			next = min(next, x)
+		}
+	}
+	return next
+}
+
+// resume takes over the detection of an item that reaches to x, or beyond, from before.
+func (d *Detector) resume(w *Workflow, h *Holding, x event.Time) int {
+	for i := range w.Detections {
+		o := &w.Detections[i]
+		if o.Kind == h.Kind && o.Key == h.Key && o.Since < x && (o.Open() || o.Until >= x && o.Until > o.Since) {
+			d.found = append(d.found, *o)
+			d.found[0].Until, d.found[0].ClosedBy = 0, NotClosed
+			return 0
+		}
+	}
+	return -1
+}
+
+// boundary returns the last instant, x or earlier, at which an item was loaded or dropped.
+func (h *Holding) boundary(x event.Time) event.Time {
+	last := beginning
+	if n := h.loadsUpTo(x); n > 0 {
+		last = h.Loads[n-1].Time
+	}
+	if n := h.dropsUpTo(x); n > 0 {
+		last = max(last, h.Drops[n-1].Time)
+	}
+	return last
+}
+
+// ahead returns the next instant at which an item is loaded or dropped, or another contract comes into force. Now says that one is at x.
+func (d *Detector) ahead(h *Holding, x event.Time) (at event.Time, now bool) {
+	at = forever
+	if n := h.loadsUpTo(x); n < len(h.Loads) {
+		at = h.Loads[n].Time
+	}
+	if n := h.dropsUpTo(x); n < len(h.Drops) {
+		at = min(at, h.Drops[n].Time)
+	}
+	if t, ok := d.Contracts.After(x); ok {
+		at = min(at, t)
+	}
+	return at, h.boundary(x) == x || d.Contracts.At(x-1) != d.Contracts.At(x)
+}
+
+// judge judges an item that the workflow may hold at an instant; nil if it does not, or the item is not judged. Crossing is the first
+// instant after it at which time may turn it.
+func (d *Detector) judge(j *judging, h *Holding) (iv *ItemVerdict, crossing event.Time) {
+	c, v := d.Contracts.At(j.t), j.v
+	if c == nil || j.w.Type.Name == "" {
+		return nil, forever
+	}
+	rules := c.Rules(j.w.Type.Name, "")
+	if rules == nil {
+		return nil, forever
+	}
+	v.Items = v.Items[:0]
+	if v.plan.rules != rules || v.plan.contract != c {
+		v.plan = plan{contract: c, rules: rules, kinds: v.plan.kinds[:0]}
+	}
+	p := v.plan.of(h.Kind)
+	if !p.judged {
+		return nil, forever
+	}
+	iv, seen := j.held(h, p)
+	if iv == nil || iv.Verdict == IsStale && iv.Reasons != RetractedVersion {
+		return iv, forever
+	}
+	return iv, seen.crossing(iv, &p.bounds)
+}
+
+// why says what ended a detection at an instant.
+func (d *Detector) why(h *Holding, iv *ItemVerdict, x event.Time) Closing {
+	switch {
+	case iv != nil && iv.LoadedAt == x:
+		return ByReload
+	case iv == nil && h.boundary(x) == x:
+		return ByDrop
+	case d.Contracts.At(x-1) != d.Contracts.At(x):
+		return ByNewContract
+	}
+	return ByCorrection
+}
+
+// merge takes what has been found of an item from an instant on into the workflow.
+func (d *Detector) merge(w *Workflow, kind, key string, from event.Time) {
+	for i := range w.Detections {
+		o := &w.Detections[i]
+		if o.Kind != kind || o.Key != key || !o.Open() && o.Until < from {
+			continue
+		}
+		was := *o
+		at := slices.IndexFunc(d.found, func(n Detection) bool { return n.Since == o.Since })
+		if at < 0 {
+			if o.ClosedBy == ByCorrection && o.Until == o.Since {
+				continue // it has been taken back already
+			}
+			o.Until, o.ClosedBy = o.Since, ByCorrection
+		} else {
+			n := &d.found[at]
+			o.Version, o.Seq, o.HasSeq, o.Bound = n.Version, n.Seq, n.HasSeq, n.Bound
+			o.Firm, o.HasFirm, o.Until, o.ClosedBy = n.Firm, n.HasFirm, n.Until, n.ClosedBy
+			d.found = slices.Delete(d.found, at, at+1)
+		}
+		if *o != was {
+			d.changed = append(d.changed, DetectionChange{Was: was})
+		}
+	}
+	for i := range d.found {
+		n := d.found[i]
+		if !n.Open() && n.Until <= w.Forgotten {
+			continue // it was said, or would have been, before what is kept
+		}
+		var added bool
+		w.Detections, _, added = add(w.Detections, n, compareDetections)
+		if added {
+			d.changed = append(d.changed, DetectionChange{Was: Detection{Kind: n.Kind, Key: n.Key, Since: n.Since}})
+		}
+	}
+}
+
+// locate says of every change where its detection is now.
+func (d *Detector) locate(w *Workflow) {
+	for i := range d.changed {
+		c := &d.changed[i]
+		c.At, _ = slices.BinarySearchFunc(w.Detections, c.Was, func(a, b Detection) int { return compareDetections(&a, &b) })
+		if c.Was.Revision == 0 && c.Was.Bound == 0 {
+			c.Was = Detection{}
+		}
+	}
+}
+
+// compareDetections orders the detections of a workflow. An item has one at a time.
+func compareDetections(a, b *Detection) int {
+	if c := strings.Compare(a.Kind, b.Kind); c != 0 {
+		return c
+	}
+	if c := strings.Compare(a.Key, b.Key); c != 0 {
+		return c
+	}
+	return compareTime(a.Since, b.Since)
+}
+
+// Forget lets go of detections that ended by an instant, and of the earliest closed ones beyond a limit. It returns how many the limit
+// has cost.
+func (w *Workflow) Forget(before event.Time, limit int) (over int) {
+	closed := 0
+	for i := range w.Detections {
+		if !w.Detections[i].Open() {
+			closed++
+		}
+	}
+	if closed > limit {
+		ends := make([]event.Time, 0, closed)
+		for i := range w.Detections {
+			if d := &w.Detections[i]; !d.Open() {
+				ends = append(ends, d.Until)
+			}
+		}
+		slices.Sort(ends)
+		if last := ends[closed-limit-1]; last > before {
+			before, over = last, closed-limit
+		}
+	}
+	w.Forgotten = max(w.Forgotten, before)
+	kept := w.Detections[:0]
+	for _, d := range w.Detections {
+		if !d.Open() && d.Until <= before {
+			continue
+		}
+		kept = append(kept, d)
+	}
+	clear(w.Detections[len(kept):])
+	w.Detections = kept
+	return over
+}
+
+// first returns the first reason of a set.
+func (r Reason) first() Reason { return r & -r }
+
+// crossing returns the first instant after the view's at which time, and what the item's source is known to have published, may turn the
+// item from what it is. What it is may have been used since before: an instant that is past is none.
+func (w *view) crossing(iv *ItemVerdict, b *Bounds) event.Time {
+	next := forever
+	note := func(t event.Time) {
+		if t > w.at {
+			next = min(next, t)
+		}
+	}
+	if b.HasAge && iv.HasAge {
+		note(after(iv.AsOf, b.MaxAge))
+	}
+	if !iv.HasSeq || w.item.Len() == 0 {
+		return next
+	}
+	if b.HasStaleness {
+		if star := w.superseding(iv.Seq); star != nil {
+			note(after(star.b[w.basis], b.MaxStaleness))
+		}
+	}
+	if b.HasVersions {
+		if at := w.nth(iv.Seq, b.MaxVersionsBehind+1); at < forever {
+			note(at + 1)
+		}
+	}
+	if w.item.retractsAbove(w.floor(iv.Seq)) {
+		if at := w.item.nextForce(w.basis, w.at); at < forever {
+			note(at + 1)
+		}
+	}
+	return next
+}
+
+// nth returns when the nth version after a seq comes into force, or, where that is not in order, when the next one does.
+func (w *view) nth(seq, n int64) event.Time {
+	it, by := w.item, w.basis
+	if !it.byBasis[by] {
+		return it.nextForce(by, w.at)
+	}
+	p, i := it.above(w.floor(seq))
+	for ; p < len(it.blocks); p, i = p+1, 0 {
+		left := int64(len(it.blocks[p].entries) - i)
+		if n <= left {
+			return it.blocks[p].entries[i+int(n)-1].b[by]
+		}
+		n -= left
+	}
+	return forever
+}
+
+// retractsAbove says whether a version after a seq is a retraction.
+func (it *Item) retractsAbove(seq int64) bool {
+	p, i := it.above(seq)
+	for ; p < len(it.blocks); p, i = p+1, 0 {
+		b := it.blocks[p]
+		if !b.retracts {
+			continue
+		}
+		for ; i < len(b.entries); i++ {
+			if b.entries[i].v.Change == event.Retracted {
+				return true
+			}
+		}
+	}
+	return false
+}

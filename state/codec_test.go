@@ -90,6 +90,7 @@ func TestWorkflowsSurviveTheirRow(t *testing.T) {
 						w.Uses[i].Said = freshness.Said{}
 					}
 				}
+				detect(w)
 				row := AppendWorkflow(nil, w)
 				got, err := DecodeWorkflow(id, row, freshness.NewInterner(100).Intern)
 				if err != nil {
@@ -102,6 +103,21 @@ func TestWorkflowsSurviveTheirRow(t *testing.T) {
 					t.Fatalf("%s: %s: the row does not hold what the workflow does:\n%s\n%s", v.name, id, a, b)
 				}
 			}
+		}
+	}
+}
+
+// detect gives a workflow everything that stands behind the parts of its row.
+func detect(w *freshness.Workflow) {
+	w.Look, w.Life, w.Abandoned, w.Forgotten = w.Last+1, w.Last+7, len(w.Lines)%2 == 0, w.First-1
+	for i := range w.Items {
+		h := &w.Items[i]
+		w.Detections = append(w.Detections,
+			freshness.Detection{Kind: h.Kind, Key: h.Key, Version: "v1", Seq: -4, HasSeq: true, Bound: freshness.Age, Since: w.First, Firm: w.First, HasFirm: true,
+				Until: w.Last, ClosedBy: freshness.ByDrop, Revision: 2, DetectedAt: w.Last + 9},
+			freshness.Detection{Kind: h.Kind, Key: h.Key, Bound: freshness.RetractedVersion, Since: w.Last, Firm: w.Last + 5, HasFirm: i%2 == 0, Revision: 1, DetectedAt: w.Last + 9, Grouped: true})
+		if i%2 != 0 {
+			w.Detections[len(w.Detections)-1].Firm = 0
 		}
 	}
 }
@@ -160,10 +176,12 @@ func goldenRows(t testing.TB) map[string][]byte {
 	}
 	it := items["doc/d0"]
 	head := it.Head()
+	row := AppendWorkflow(nil, w)
+	detect(w)
 	return map[string][]byte{
-		"workflow.v2": AppendWorkflow(nil, w),
-		"head.v1":     AppendHead(nil, &head),
-		"chunk.v1":    AppendChunk(nil, it.ChunkVersions(0)),
+		"workflow.v2": row, "workflow-detections.v2": AppendWorkflow(nil, w),
+		"head.v1":  AppendHead(nil, &head),
+		"chunk.v1": AppendChunk(nil, it.ChunkVersions(0)),
 	}
 }
 
@@ -198,6 +216,9 @@ func TestRowsThatCannotBeReadAreRefused(t *testing.T) {
 		"chunk.v1":    func(b []byte) error { _, err := DecodeChunk(b, 0, nil); return err },
 	}
 	for name, row := range goldenRows(t) {
+		if read[name] == nil {
+			continue // without its last section it is a row as well
+		}
 		for n := range row {
 			if err := read[name](row[:n]); !errors.Is(err, ErrRow) {
 				t.Fatalf("%s cut to %d bytes: %v", name, n, err)

@@ -77,6 +77,7 @@ func AppendWorkflow(b []byte, f *freshness.Workflow) []byte {
 			w.use(&l, &u, &uses[i])
 		}
 	}
+	w.sections(f)
 	return w.b
 }
 
@@ -311,6 +312,7 @@ func DecodeWorkflow(id string, b []byte, intern func(string) string) (*freshness
 			}
 		}
 	}
+	r.sections(f)
 	if err := r.end(); err != nil {
 		return nil, fmt.Errorf("workflow %q: %w", id, err)
 	}

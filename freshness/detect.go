@@ -83,13 +83,13 @@ type span struct{ from, until event.Time }
 
 // Detect brings a workflow's detections up to date: those that began or ended from an instant on. Before that they are taken to be right.
 // Through says up to which instant what is known of an item is complete. It returns what has changed, until the next call, and the next
-// instant at which time alone, or an event that is known already, may change anything.
-func (d *Detector) Detect(w *Workflow, from event.Time, through func(kind, key string) event.Time) (changed []DetectionChange, next event.Time) {
+// instant at which time alone, or an event that is known already, changes anything; ok is false if there is none.
+func (d *Detector) Detect(w *Workflow, from event.Time, through func(kind, key string) event.Time) (changed []DetectionChange, next event.Time, ok bool) {
 	d.changed, next = d.changed[:0], forever
 	from = max(from, w.Forgotten)
 	d.spans = w.openSpans(d.spans[:0], d.Idle)
 	if len(d.spans) == 0 && len(w.Detections) == 0 {
-		return nil, next
+		return nil, next, false
 	}
 	was := w.Detections
 	for i := range w.Items {
@@ -105,7 +105,7 @@ func (d *Detector) Detect(w *Workflow, from event.Time, through func(kind, key s
 		}
 	}
 	d.locate(w)
-	return d.changed, next
+	return d.changed, next, next < forever
 }
 
 // openSpans appends when a workflow is open: from its start to its end, without the times in which it is abandoned.
@@ -180,16 +180,39 @@ func (d *Detector) item(w *Workflow, h *Holding, from, through event.Time) event
 			}
 			x = at
 		}
-		switch {
-		case open >= 0 && s.until <= through:
+		if open >= 0 && s.until <= through {
 			d.found[open].Until, d.found[open].ClosedBy = s.until, ByEnd
-		case open >= 0:
-			next = min(next, x, s.until)
-		case x < s.until:
-			next = min(next, x)
+			continue
 		}
+		var now *Detection
+		if open >= 0 {
+			now = &d.found[open]
+		}
+		next = min(next, d.peek(w, h, s, x, now))
 	}
 	return next
+}
+
+// peek returns the first instant, x or later, at which an item is no longer what it is now, by what is known already; forever if there is
+// none. Now is its open detection, if there is one.
+func (d *Detector) peek(w *Workflow, h *Holding, s span, x event.Time, now *Detection) event.Time {
+	for x < s.until {
+		at, again := d.ahead(h, x)
+		if now != nil && now.firm(x) && !again {
+			x = at
+			continue
+		}
+		j := judging{w: w, src: d.Sources, v: &d.verdict, t: x}
+		iv, crossing := d.judge(&j, h)
+		if stale := iv != nil && iv.Verdict == IsStale; stale != (now != nil) || stale && !now.same(iv) {
+			return x
+		}
+		x = min(at, crossing)
+	}
+	if now != nil {
+		return s.until
+	}
+	return forever
 }
 
 // resume takes over the detection of an item that reaches to x, or beyond, from before.
@@ -432,4 +455,65 @@ func (it *Item) retractsAbove(seq int64) bool {
 		}
 	}
 	return false
+}
+
+// NextCrossing returns the first instant after x at which holders of a seq of the item (or, without one, of any of its versions by name) may
+// become stale, or cease to be, for the versions that are known, whatever the type of the workflow; forever if there is none.
+func (it *Item) NextCrossing(c *Contract, seq int64, hasSeq bool, x event.Time) (event.Time, bool) {
+	next := forever
+	for _, classes := range c.Classes {
+		rules := classes[""]
+		if rules == nil {
+			continue
+		}
+		b, ok := rules.Kinds[it.kind]
+		if !ok {
+			b = rules.Kinds["*"]
+		}
+		if !b.Judged {
+			continue
+		}
+		said := c.ContextOf(it.kind, rules.Owner)
+		if hasSeq {
+			w := look(it, said.Basis, x, said.History)
+			next = min(next, w.crossing(&ItemVerdict{Seq: seq, HasSeq: true}, &b.Bounds))
+			continue
+		}
+		note := func(d Duration) {
+			if at := it.nextForce(said.Basis, x-event.Time(d)); at < forever {
+				next = min(next, after(at, d))
+			}
+		}
+		note(0)
+		if b.Bounds.HasStaleness {
+			note(b.Bounds.MaxStaleness)
+		}
+	}
+	return next, next < forever
+}
+
+// Evidence judges a workflow as it was when a detection began, and returns its item, nil if it is not to be found any more. It holds until
+// the detector is used again.
+func (d *Detector) Evidence(w *Workflow, o *Detection) *ItemVerdict {
+	c := d.Contracts.At(o.Since)
+	if c == nil {
+		return nil
+	}
+	w.JudgeAt(o.Since, "", d.Sources, c, &d.verdict)
+	for i := range d.verdict.Items {
+		if iv := &d.verdict.Items[i]; iv.Kind == o.Kind && iv.Key == o.Key {
+			return iv
+		}
+	}
+	return nil
+}
+
+// Largest returns the largest of an item's shares; ok is false if there is none.
+func (iv *ItemVerdict) Largest() (most Share, ok bool) {
+	for _, s := range iv.Causes {
+		if s.For > most.For {
+			most, ok = s, true
+		}
+	}
+	return most, ok
 }

@@ -290,7 +290,7 @@ func (h *detectHistory) atOnce(t *testing.T) []naiveDetection {
 	if err := json.Unmarshal(b, again); err != nil {
 		t.Fatal(err)
 	}
-	if changed, _ := d.Detect(again, math.MinInt64/2, func(string, string) event.Time { return h.end }); len(changed) > 0 {
+	if changed, _, _ := d.Detect(again, math.MinInt64/2, func(string, string) event.Time { return h.end }); len(changed) > 0 {
 		t.Errorf("seed %d: what has been found changes when it is looked for again: %+v", h.Seed, changed)
 	}
 	return said(w)
@@ -308,9 +308,9 @@ func (h *detectHistory) stepByStep(t *testing.T, r *rand.Rand, reached map[strin
 	d := freshness.Detector{Sources: facts, Contracts: h.contracts(), Idle: h.idle}
 	events := slices.Clone(h.events)
 	r.Shuffle(len(events), func(i, j int) { events[i], events[j] = events[j], events[i] })
-	complete, from, next := h.events[0].Time, always, always
+	complete, from, next, due := h.events[0].Time, always, always, false
 	look := func() {
-		changed, at := d.Detect(w, from, func(string, string) event.Time { return complete })
+		changed, at, ok := d.Detect(w, from, func(string, string) event.Time { return complete })
 		for _, c := range changed {
 			is := &w.Detections[c.At]
 			is.Revision++
@@ -318,7 +318,7 @@ func (h *detectHistory) stepByStep(t *testing.T, r *rand.Rand, reached map[strin
 				reached["taken back"]++
 			}
 		}
-		from, next = complete+1, at
+		from, next, due = complete+1, at, ok
 	}
 	for i := range events {
 		e := events[i]
@@ -336,14 +336,14 @@ func (h *detectHistory) stepByStep(t *testing.T, r *rand.Rand, reached map[strin
 		look()
 		if r.IntN(3) == 0 {
 			complete += event.Time(r.Int64N(int64(h.end-randomStart)/10 + 1))
-			if next <= complete {
+			if due && next <= complete {
 				reached["came due"]++
 				look()
 			}
 		}
 	}
 	for complete = min(complete, h.end); complete < h.end; {
-		if complete = min(h.end, complete+1+event.Time(r.Int64N(10))); next <= complete {
+		if complete = min(h.end, complete+1+event.Time(r.Int64N(10))); due && next <= complete {
 			look()
 		}
 	}

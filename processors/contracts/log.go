@@ -73,6 +73,17 @@ func (l *Log) Objective(name string) *slo.SLO {
 	return nil
 }
 
+// After returns when the first contract after an instant came into force; the first of all has always been.
+func (l *Log) After(t event.Time) (event.Time, bool) {
+	all := l.All()
+	for i := 1; i < len(all); i++ {
+		if all[i].Since > t {
+			return all[i].Since, true
+		}
+	}
+	return 0, false
+}
+
 // Current returns the entry in force now; ok is false if there is none.
 func (l *Log) Current() (Entry, bool) {
 	all := l.All()
@@ -89,6 +100,36 @@ func (l *Log) DecisionRetention() freshness.Duration {
 		return 0
 	}
 	return e.File.DecisionRetention()
+}
+
+// WorkflowIdle returns for how long a workflow may be without events before it counts as abandoned.
+func (l *Log) WorkflowIdle() freshness.Duration {
+	e, ok := l.Current()
+	if !ok {
+		return 0
+	}
+	return e.File.WorkflowIdle()
+}
+
+// DefaultDetectionLimit holds for workflow types of which no detection says another one.
+const DefaultDetectionLimit = 1000
+
+// DetectionLimit returns how many workflows of a type and partition get a record each for the same stale version.
+func (l *Log) DetectionLimit(workflowType string) int {
+	e, ok := l.Current()
+	if !ok {
+		return DefaultDetectionLimit
+	}
+	limit := 0
+	for i := range e.File.Detections {
+		if d := &e.File.Detections[i]; d.Workflow == workflowType {
+			limit = max(limit, d.Limit)
+		}
+	}
+	if limit <= 0 {
+		return DefaultDetectionLimit
+	}
+	return limit
 }
 
 // VersionsLimit returns how many versions are kept of an item of a kind.

@@ -96,6 +96,9 @@ func (w *Workflow) addLine(l Line, lim *Limits, t *Touched) (isNew, repeated boo
 	if !added {
 		return false, true
 	}
+	if l.Time > w.Last {
+		w.Abandoned = false
+	}
 	w.First, w.Last = min(w.First, l.Time), max(w.Last, l.Time)
 	t.Conflict = w.mark(l.Ident, i)
 	if len(w.Lines) <= lim.Lines {

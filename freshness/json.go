@@ -59,17 +59,8 @@ func AppendItemVerdict(b []byte, w *Workflow, it *ItemVerdict, stale bool) []byt
 	b = appendSeconds(append(b, `,"staleness_s":`...), it.Staleness, it.HasStaleness)
 	b = appendSeconds(append(b, `,"age_s":`...), it.Age, it.HasAge)
 	b = appendCount(append(b, `,"versions_behind":`...), it.Behind, it.HasBehind)
-	b = AppendName(append(b, `,"used":{"version":`...), it.Version)
-	b = appendCount(append(b, `,"seq":`...), it.Seq, it.HasSeq)
-	b = AppendInstant(append(b, `,"as_of":`...), it.AsOf, it.HasAsOf)
-	b = AppendInstant(append(b, `,"loaded_at":`...), it.LoadedAt, it.HasLoad)
-	b = append(b, `,"at":`...)
-	if it.HasLoad {
-		b = AppendPosition(b, w.TopicOf(it.LoadAt))
-	} else {
-		b = append(b, "null"...)
-	}
-	b = AppendVersion(append(b, `},"current":`...), it.Current)
+	b = AppendUsed(append(b, `,"used":`...), w, it)
+	b = AppendVersion(append(b, `,"current":`...), it.Current)
 	b = AppendInstant(append(b, `,"superseded_at":`...), it.SupersededAt, it.Superseded)
 	if stale {
 		b = append(b, `,"causes":[`...)
@@ -83,6 +74,21 @@ func AppendItemVerdict(b []byte, w *Workflow, it *ItemVerdict, stale bool) []byt
 			b = append(appendString(append(b, `,"owner":`...), s.Owner), '}')
 		}
 		b = append(b, ']')
+	}
+	return append(b, '}')
+}
+
+// AppendUsed appends the used version of an item as the evidence of a verdict names it.
+func AppendUsed(b []byte, w *Workflow, it *ItemVerdict) []byte {
+	b = AppendName(append(b, `{"version":`...), it.Version)
+	b = appendCount(append(b, `,"seq":`...), it.Seq, it.HasSeq)
+	b = AppendInstant(append(b, `,"as_of":`...), it.AsOf, it.HasAsOf)
+	b = AppendInstant(append(b, `,"loaded_at":`...), it.LoadedAt, it.HasLoad)
+	b = append(b, `,"at":`...)
+	if it.HasLoad {
+		b = AppendPosition(b, w.TopicOf(it.LoadAt))
+	} else {
+		b = append(b, "null"...)
 	}
 	return append(b, '}')
 }

@@ -241,7 +241,7 @@ func (g *Graph) outputs() {
 	verdicts := g.own(g.Verdicts, Output, "workflow id", "every revision of every final verdict")
 	verdicts.Retention, verdicts.MinRetention = verdictsRetention, verdictsRetention
 	detections := g.own(g.Detections, Output, "detection id", "open and closed stale contexts of open workflows")
-	detections.Cleanup, detections.Used = Compact, false
+	detections.Cleanup = Compact
 	alerts := g.own(g.Alerts, Output, "alert id", "level-triggered alert rows")
 	alerts.Cleanup, alerts.Used = Compact, false
 	buckets := g.own(g.Buckets, Output, "slo/partition/bucket", "good, bad, unknown per SLO, partition and event-time bucket")
@@ -273,7 +273,7 @@ func (g *Graph) group() {
 	g.Sources = Group{Name: g.Name(SourcesGroup), Virtual: []string{ClockInput}, Inputs: []string{g.RekeyedSources},
 		Partitions: int32(g.Config.sourcePartitions())}
 	g.Workflows = Group{Name: g.Name(WorkflowsGroup), Virtual: []string{ClockInput, SourceInput},
-		Inputs: []string{g.RekeyedWorkflows}, Outputs: []string{g.Verdicts, g.Buckets}, Partitions: int32(g.Config.Partitions)}
+		Inputs: []string{g.RekeyedWorkflows}, Outputs: []string{g.Verdicts, g.Detections, g.Buckets}, Partitions: int32(g.Config.Partitions)}
 	for i := range g.Inputs {
 		t := &g.Inputs[i]
 		reader, copies := &g.Workflows, g.RekeyedWorkflows

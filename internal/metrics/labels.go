@@ -44,6 +44,18 @@ const (
 	HopHold    = "hold"
 )
 
+// What is let go of when it is older than decisions are kept.
+const (
+	PurgedDecisions = "decisions"
+	PurgedWorkflows = "workflows"
+)
+
+// Outcomes of the check that an act carries, beside the verdicts.
+const (
+	NoCheck      = "none"
+	InvalidCheck = "invalid"
+)
+
 // PartitionState is what a partition is doing.
 type PartitionState string
 
@@ -103,6 +115,16 @@ func closedValues(series, label string) []string {
 			return nil
 		}
 		return []string{"source_late", "consumer_lag", "serving_stale", "hold_approval", "hold_tool", "hold_retry", "hold_waiting", "hold_other", "source_silent"}
+	case "bound":
+		return []string{"max_staleness", "max_versions_behind", "max_age", "retracted"}
+	case "by":
+		return []string{"reload", "drop", "end", "corrected", "contract", "grouped"}
+	case "what":
+		return []string{PurgedDecisions, PurgedWorkflows}
+	case "check":
+		return []string{"fresh", "stale", "unknown", InvalidCheck, NoCheck}
+	case "superseded_since":
+		return []string{"true", "false"}
 	case "why":
 		return []string{"no-token", "forbidden", "workflow-type", "foreign-host", "foreign-origin", "too-many-requests", "too-many-waiters", "too-many-watchers", "too-many-connections"}
 	case "hop":

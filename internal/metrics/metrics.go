@@ -45,6 +45,16 @@ type Metrics struct {
 
 	// OpenWorkflows is set by workflow type.
 	OpenWorkflows *prometheus.GaugeVec
+	// StaleHoldings is set by workflow type, kind, owner of the kind.
+	StaleHoldings *prometheus.GaugeVec
+	// DetectionsOpened counts by bound, DetectionsClosed by what closed them.
+	DetectionsOpened, DetectionsClosed *prometheus.CounterVec
+	// Abandoned counts by workflow type.
+	Abandoned *prometheus.CounterVec
+	// Purged counts by What.
+	Purged *prometheus.CounterVec
+	// Acts counts first finals of executed actions by workflow type, verdict of the check they carry, whether superseded since.
+	Acts *prometheus.CounterVec
 	// SourceLastUpdate and SourceLastLife are set by kind, in Unix seconds.
 	SourceLastUpdate, SourceLastLife *prometheus.GaugeVec
 	// SourceConflicts counts losers of a conflict by kind.
@@ -125,7 +135,13 @@ func (b *builder) judgement() {
 	m.Staleness = b.histogram("staleness_at_use_seconds", "Staleness of a judged item when it was used.", seconds(), "workflow_type", "kind")
 	m.VersionsBehind = b.histogram("versions_behind_at_use", "Versions that a judged item was behind when it was used.", []float64{0, 1, 2, 3, 5, 8, 13, 21, 34, 55}, "workflow_type", "kind")
 	m.Propagation = b.histogram("propagation_seconds", "How long a new version took: at the source, in serving, in the workflow's hands.", seconds(), "kind", "hop")
-	m.OpenWorkflows = b.gauge("open_workflows", "Workflows started and not ended.", "workflow_type")
+	m.OpenWorkflows = b.gauge("open_workflows", "Workflows started, and neither ended nor abandoned.", "workflow_type")
+	m.StaleHoldings = b.gauge("stale_holdings", "Stale items that open workflows hold, once for each workflow and item.", "workflow_type", "kind", "owner")
+	m.DetectionsOpened = b.counter("detections_opened_total", "Detections said to be open, by the bound that was crossed.", "bound")
+	m.DetectionsClosed = b.counter("detections_closed_total", "Detections said to be closed, by what closed them.", "by")
+	m.Abandoned = b.counter("workflows_abandoned_total", "Workflows closed because they were without events for too long.", "workflow_type")
+	m.Purged = b.counter("purged_total", "What has been let go of because it is older than decisions are kept.", "what")
+	m.Acts = b.counter("acts_total", "Executed actions judged for the first time, by the verdict of the check that they carry.", "workflow_type", "check", "superseded_since")
 }
 
 // objectives defines how the contract's objectives stand.

@@ -27,6 +27,7 @@ import (
 type Change struct {
 	Kind, Key string
 	From      event.Time // uses with t ≥ From may have changed; uses before it only if they are unsettled about the item
+	Versions  bool       // versions have come, gone or changed; else it is about signs of life and availability
 }
 
 // View is what this instance knows of all sources: the whole sources table, decoded, in memory. Readers see items as immutable values.
@@ -297,7 +298,8 @@ func (v *View) update(partition int32, offset int64, key string, value []byte) (
 	e.item.Store(next)
 	e.offset.Store(offset)
 	if from, changed := headChange(old.Head(), head); changed {
-		return []Change{{Kind: kind, Key: item, From: from}}, nil
+		cut := head.HasCut && (!old.Head().HasCut || head.Cut > old.Head().Cut)
+		return []Change{{Kind: kind, Key: item, From: from, Versions: cut}}, nil
 	}
 	return nil, nil
 }
@@ -348,7 +350,7 @@ func (v *View) updateChunk(offset int64, kind, key string, chunk uint32, value [
 	if !changed {
 		return nil, nil
 	}
-	return []Change{{Kind: kind, Key: key, From: from}}, nil
+	return []Change{{Kind: kind, Key: key, From: from, Versions: true}}, nil
 }
 
 // reach is the first instant from which a version can change the judgement of a use.
@@ -361,7 +363,7 @@ func (v *View) forget(kind, key string, offset int64) []Change {
 	}
 	e.item.Store(freshness.NewItem(kind, key))
 	e.offset.Store(offset)
-	return []Change{{Kind: kind, Key: key, From: beginning}}
+	return []Change{{Kind: kind, Key: key, From: beginning, Versions: true}}
 }
 
 // headChange returns from when on a new head changes uses.

@@ -1,6 +1,8 @@
 package workflows
 
 import (
+	"strconv"
+
 	"github.com/freshet-io/freshet/freshness"
 	"github.com/freshet-io/freshet/internal/metrics"
 	"github.com/prometheus/client_golang/prometheus"
@@ -39,12 +41,15 @@ func (c *counts) of(m *metrics.Metrics, workflow, kind, contract string) *itemCo
 }
 
 // first counts a first final verdict.
-func (c *counts) first(m *metrics.Metrics, u *freshness.Use, v *freshness.Verdict) {
+func (c *counts) first(m *metrics.Metrics, u *freshness.Use, v *freshness.Verdict, check *acted) {
 	workflow, contract := m.Labels.Workflow(v.WorkflowType), ""
 	if v.Contract != nil {
 		contract = v.Contract.Hash
 	}
 	m.Decisions.WithLabelValues(workflow, u.Kind.String(), v.Kind.String(), u.Traffic.String()).Inc()
+	if u.Kind == freshness.Executed {
+		m.Acts.WithLabelValues(workflow, check.outcome(), strconv.FormatBool(check.superseded)).Inc()
+	}
 	if v.Kind == freshness.IsUnknown {
 		v.Reasons.Each(func(reason freshness.Reason) {
 			m.UnknownDecisions.WithLabelValues(workflow, reason.String()).Inc()

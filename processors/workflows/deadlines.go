@@ -1,8 +1,10 @@
 package workflows
 
 import (
+	"cmp"
 	"container/heap"
 	"encoding/binary"
+	"slices"
 
 	"github.com/freshet-io/freshet/event"
 )
@@ -27,6 +29,17 @@ func (d *deadlines) pop(now event.Time) (deadline, bool) {
 }
 
 func (d *deadlines) len() int { return len(d.h) }
+
+// keep keeps the earliest ones: about so many, and all of an instant of which one is kept. It returns the last instant that is kept.
+func (d *deadlines) keep(n int) event.Time {
+	slices.SortFunc(d.h, func(a, b deadline) int { return cmp.Compare(a.at, b.at) })
+	last := d.h[n-1].at
+	for n < len(d.h) && d.h[n].at == last {
+		n++
+	}
+	d.h = slices.Clone(d.h[:n])
+	return last
+}
 
 type deadlineHeap []deadline
 

@@ -23,9 +23,9 @@ type driver struct {
 
 	mu       sync.Mutex
 	stopped  bool
-	incoming map[itemKey]event.Time // item (key "": the kind) → uses from when on
-	marked   bool                   // a marker is on its way, or a search
-	ripe     map[itemKey]event.Time
+	incoming map[itemKey]change // item (key "": the kind) → what of it
+	marked   bool               // a marker is on its way, or a search
+	ripe     map[itemKey]change
 	through  []int64 // offsets of the sources table that incoming reaches to
 	barrier  uint64  // the marker's: what was before is committed with a later one
 	waiting  bool    // ripe waits for that
@@ -35,14 +35,25 @@ type driver struct {
 
 type itemKey struct{ kind, key string }
 
+// change says from when on uses, and what is held, may be other than they were.
+type change struct {
+	uses, held event.Time
+	versions   bool // held may be another one at all
+}
+
+func (c change) and(o change) change {
+	return change{uses: min(c.uses, o.uses), held: min(c.held, o.held), versions: c.versions || o.versions}
+}
+
 // marker is the payload of a unit that separates what was before a change from what sees it.
 type marker struct{}
 
-// recheck is the payload of a unit that judges workflows again: keys, and from when on their uses may have changed.
+// recheck is the payload of a unit that looks at workflows again: keys, and what of them may have changed.
 type recheck struct {
-	keys []string
-	from []event.Time
-	last bool // the last of a search
+	keys    []string
+	changes []change
+	last    bool   // the last of a search
+	after   func() // runs when the unit has, if set
 }
 
 const recheckUnit = 256 // workflows judged again in one unit
@@ -50,7 +61,7 @@ const recheckUnit = 256 // workflows judged again in one unit
 // start hears of changes, and begins with those that the partition's last owner has not driven.
 func (d *driver) start(pt *partition) {
 	d.pt = pt
-	d.incoming = map[itemKey]event.Time{}
+	d.incoming = map[itemKey]change{}
 	d.done = pt.cursor.driven
 	view := pt.g.View
 	d.unhear = view.Listen(d.hear)
@@ -58,12 +69,13 @@ func (d *driver) start(pt *partition) {
 		return pt.g.Partitioner.PartitionString(kind+"/"+key, view.Partitions())
 	}
 	view.ChangedSince(pt.cursor.driven, place, func(kind, key string) {
-		d.hear(sources.Change{Kind: kind, Key: key, From: oldest})
+		d.hear(sources.Change{Kind: kind, Key: key, From: oldest, Versions: true})
 	})
 }
 
 func (d *driver) stop() {
 	d.unhear()
+	d.pt.pace.stop()
 	d.mu.Lock()
 	d.stopped = true
 	d.mu.Unlock()
@@ -74,9 +86,14 @@ func (d *driver) hear(c sources.Change) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	k := itemKey{c.Kind, c.Key}
-	if from, known := d.incoming[k]; !known || c.From < from {
-		d.incoming[k] = c.From
+	n := change{uses: c.From, held: never}
+	if c.Versions {
+		n.held, n.versions = c.From, true
 	}
+	if before, known := d.incoming[k]; known {
+		n = n.and(before)
+	}
+	d.incoming[k] = n
 	d.mark()
 }
 
@@ -94,10 +111,11 @@ func (d *driver) unit(payload any) error {
 	case marker:
 		d.mu.Lock()
 		defer d.mu.Unlock()
-		d.ripe, d.incoming = d.incoming, map[itemKey]event.Time{}
+		d.ripe, d.incoming = d.incoming, map[itemKey]change{}
 		d.through = d.pt.g.View.Offsets()
 		d.barrier, d.waiting = d.pt.p.Barriers(), true
 	case recheck:
+		defer d.pt.pace.ran()
 		for i, key := range m.keys {
 			r, err := d.pt.row(key)
 			if err != nil {
@@ -106,12 +124,15 @@ func (d *driver) unit(payload any) error {
 			if r == nil {
 				continue
 			}
-			if err := d.pt.again(r, m.from[i]); err != nil {
+			if err := d.pt.again(r, m.changes[i]); err != nil {
 				return err
 			}
 		}
 		if m.last {
 			d.finish()
+		}
+		if m.after != nil {
+			m.after()
 		}
 	}
 	return nil
@@ -138,51 +159,59 @@ func (d *driver) committed(barrier uint64) {
 	go d.search(ripe)
 }
 
-// search finds the workflows whose uses the changes may touch and hands them to units.
-func (d *driver) search(changes map[itemKey]event.Time) {
-	found := map[string]event.Time{}
-	for k, from := range changes {
-		if err := d.find(k, from, found); err != nil {
+// search finds the workflows whose uses or detections the changes may touch and hands them to units.
+func (d *driver) search(changes map[itemKey]change) {
+	found := map[string]change{}
+	for k, c := range changes {
+		err := d.find(k, c.uses, change{uses: c.uses, held: never}, found)
+		if err == nil && c.versions {
+			err = d.pt.crossings.changed(k, c.held, found)
+		}
+		if err != nil {
 			_ = level.Error(d.pt.g.Logger).Log("msg", "index of workflows cannot be searched", "partition", d.pt.p.ID, "err", err)
 			return // nothing is driven, and the cursor does not move: the next owner does it again
 		}
 	}
 	m := recheck{}
-	for key, from := range found {
-		m.keys, m.from = append(m.keys, key), append(m.from, from)
+	for key, c := range found {
+		m.keys, m.changes = append(m.keys, key), append(m.changes, c)
 		if len(m.keys) == recheckUnit {
-			d.pt.p.Send(topology.SourceInput, m, false)
+			if !d.pt.pace.send(m) {
+				return
+			}
 			m = recheck{}
 		}
 	}
 	m.last = true
-	d.pt.p.Send(topology.SourceInput, m, false)
+	d.pt.pace.send(m)
 }
 
 // find adds the workflows whose latest use of an item is not before an instant, or which are unsettled about one.
-func (d *driver) find(k itemKey, from event.Time, found map[string]event.Time) error {
+func (d *driver) find(k itemKey, from event.Time, c change, found map[string]change) error {
 	hash := itemHash(k.kind, k.key)
 	lower := binary.BigEndian.AppendUint64([]byte{itemEntry}, hash)
 	upper := appendItem(nil, hash, max(from, oldest+1)-1, "")
-	if err := d.scan(lower, upper, from, found); err != nil || k.key != "" {
+	if err := d.scan(lower, upper, c, found); err != nil || k.key != "" {
 		return err
 	}
 	// Of a whole kind: every item of it that is known, besides the workflows that are unsettled about the kind.
 	var err error
 	d.pt.g.View.EachOf(k.kind, func(key string) bool {
-		err = d.find(itemKey{k.kind, key}, from, found)
+		err = d.find(itemKey{k.kind, key}, from, c, found)
 		return err == nil
 	})
 	return err
 }
 
-func (d *driver) scan(lower, upper []byte, from event.Time, found map[string]event.Time) error {
+func (d *driver) scan(lower, upper []byte, c change, found map[string]change) error {
 	return d.pt.g.DB.ScanIndex(state.Workflows, d.pt.p.ID, lower, upper, func(key, _ []byte) bool {
 		if len(key) > itemKeyLen {
 			workflow := string(key[itemKeyLen:])
-			if before, known := found[workflow]; !known || from < before {
-				found[workflow] = from
+			n := c
+			if before, known := found[workflow]; known {
+				n = n.and(before)
 			}
+			found[workflow] = n
 		}
 		return true
 	})
@@ -197,17 +226,36 @@ func (d *driver) driven() ([]int64, bool) {
 	return d.done, moved
 }
 
-// again judges the uses of a workflow that a change from an instant on may have changed.
-func (pt *partition) again(r *row, from event.Time) error {
+// again judges the uses of a workflow that a change may have changed, and looks at what it holds.
+func (pt *partition) again(r *row, c change) error {
 	for i := range r.w.Uses {
 		u := &r.w.Uses[i]
-		if u.Said.Revision > 0 && (u.Time >= from || u.Said.Unsettled) {
+		if u.Said.Revision > 0 && (u.Time >= c.uses || u.Said.Unsettled) {
 			if err := pt.judge(r, u); err != nil {
 				return err
 			}
 		}
 	}
+	if !c.versions {
+		return nil
+	}
+	if r.from = min(r.from, c.held); c.held != never && r.byName() {
+		r.from = oldest // which version a name means may be another one, whatever its times
+	}
+	pt.look(r, pt.clock.Complete(), false)
 	return nil
+}
+
+// byName says whether the workflow has loaded an item by the name of its version.
+func (r *row) byName() bool {
+	for i := range r.w.Items {
+		for j := range r.w.Items[i].Loads {
+			if !r.w.Items[i].Loads[j].Ref.HasSeq {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 var _ freshness.Sources = (*sources.View)(nil)

@@ -3,6 +3,7 @@ package workflows
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/freshet-io/freshet/event"
@@ -22,14 +23,17 @@ import (
 
 // Contracts is what the group needs of the contracts that have been in force.
 type Contracts interface {
-	// At returns the contract in force at an instant.
-	At(t event.Time) *freshness.Contract
+	freshness.History
 	// DecisionRetention returns for how long the effects of an event may come late.
 	DecisionRetention() freshness.Duration
 	// Objectives returns what the uses of a workflow type at an instant count for.
 	Objectives(t event.Time, workflow string) []*slo.SLO
 	// Objective returns an objective as the latest contract that has it says, nil if none ever had.
 	Objective(name string) *slo.SLO
+	// WorkflowIdle returns for how long a workflow may be without events before it is abandoned.
+	WorkflowIdle() freshness.Duration
+	// DetectionLimit returns how many workflows of a type and partition have a record each for the same stale version.
+	DetectionLimit(workflowType string) int
 }
 
 // Deps is what a Group works with.
@@ -45,11 +49,19 @@ type Deps struct {
 	Clock       *clock.Group
 	Limits      freshness.Limits
 	Verdicts    string // topic
+	Detections  Topic
+	CheckKey    []byte // signs the ids of checks, empty: they are not signed
 	Reads       *read.Reader
 	Buckets     string // topic
 	Metrics     *metrics.Metrics
 	Now         func() time.Time
 	Logger      log.Logger
+}
+
+// Topic is an output whose partitions are not the group's.
+type Topic struct {
+	Name       string
+	Partitions int32
 }
 
 // Group judges. It implements gateway.Group.
@@ -74,16 +86,21 @@ type partition struct {
 	counts counts
 	slab   state.Slab // of outputs
 
-	due     deadlines   // uses that wait for the partition's own clock
-	blocked []deadlines // by source partition: uses that wait for its clock
-	drive   driver
-	book    book
+	due       agenda      // what waits for the partition's own clock
+	blocked   []deadlines // by source partition: what waits for its clock
+	drive     driver
+	crossings crossings
+	pace      pace
+	detector  freshness.Detector
+	labels    labels
+	book      book
 
 	limits  freshness.Limits
 	touched []freshness.Touched // by the records of the unit that runs
 	event   event.Event
 	verdict freshness.Verdict
 	buf     []byte
+	key     []byte    // of a detection
 	wrote   time.Time // when the cursor was written last
 }
 
@@ -99,7 +116,7 @@ func (g *Group) Assign(ctx context.Context, p *gateway.Partition) error {
 	}
 	pt.cursor, _ = found.(*cursor)
 	if pt.cursor == nil {
-		pt.cursor = &cursor{key: key, complete: oldest, open: map[string]int64{}}
+		pt.cursor = newCursor(key)
 	}
 	q := g.View.Partitions()
 	pt.blocked = make([]deadlines, q)
@@ -112,7 +129,10 @@ func (g *Group) Assign(ctx context.Context, p *gateway.Partition) error {
 	if err := g.View.WaitThrough(ctx, ends); err != nil {
 		return err
 	}
-	if err := pt.loadDeadlines(); err != nil {
+	pt.detector = freshness.Detector{Sources: g.View, Contracts: g.Contracts}
+	pt.due = agenda{pt: pt, horizon: oldest, limit: agendaLimit}
+	pt.pace.start(pt)
+	if err := pt.crossings.start(pt); err != nil {
 		return err
 	}
 	pt.drive.start(pt)
@@ -122,23 +142,6 @@ func (g *Group) Assign(ctx context.Context, p *gateway.Partition) error {
 	p.Rows.OnCommitted(func(rows []state.Write) { g.Reads.Committed(p.ID, rows) })
 	g.Reads.Assigned(p.ID)
 	return nil
-}
-
-// showOpen adds the partition's open workflows to the gauge, or takes them away.
-func (pt *partition) showOpen(sign float64) {
-	for name, n := range pt.cursor.open {
-		pt.g.Metrics.OpenWorkflows.WithLabelValues(pt.g.Metrics.Labels.Workflow(name)).Add(sign * float64(n))
-	}
-}
-
-// loadDeadlines reads the uses that were not final when the partition was last committed.
-func (pt *partition) loadDeadlines() error {
-	return pt.g.DB.ScanIndex(state.Workflows, pt.p.ID, []byte{deadlineEntry}, []byte{deadlineEntry + 1}, func(key, _ []byte) bool {
-		if len(key) > deadlineKeyLen {
-			pt.due.push(deadline{at: fromSortable(key[1:]), key: string(key[deadlineKeyLen:])})
-		}
-		return true
-	})
 }
 
 // Claimed passes on where an input begins.
@@ -170,6 +173,7 @@ func (g *Group) Seal(p *gateway.Partition) {
 	if complete := pt.clock.Complete(); moved || pt.cursor.opened || complete > pt.cursor.complete {
 		pt.wrote = now
 		pt.cursor.driven, pt.cursor.complete, pt.cursor.opened = driven, max(pt.cursor.complete, complete), false
+		pt.cursor.swept = pt.crossings.through()
 		p.Rows.Put(pt.cursor.key, pt.cursor)
 	}
 }
@@ -177,7 +181,9 @@ func (g *Group) Seal(p *gateway.Partition) {
 // Committed moves the clocks and lets the driver search for what has been sealed behind its marker.
 func (g *Group) Committed(p *gateway.Partition, barrier uint64, next, newest []int64) {
 	g.Clock.Committed(p, next, newest)
-	p.User.(*partition).drive.committed(barrier)
+	pt := p.User.(*partition)
+	pt.drive.committed(barrier)
+	pt.due.committed(barrier)
 	g.Reads.Moved(p.ID)
 }
 
@@ -206,7 +212,25 @@ func (pt *partition) row(id string) (*row, error) {
 		return nil, err
 	}
 	r, _ := found.(*row)
+	if r != nil && r.gone {
+		return nil, nil
+	}
 	return r, nil
+}
+
+// make returns a row for a workflow that has none.
+func (pt *partition) make(id string) *row {
+	if found, err := pt.p.Rows.Row(id); err == nil {
+		if r, ok := found.(*row); ok && r.gone { // its index entries are still to be taken away
+			r.revive()
+			pt.p.Rows.Touch(r.w.ID)
+			return r
+		}
+	}
+	id = strings.Clone(id)
+	r := newRow(freshness.NewWorkflow(id))
+	pt.p.Rows.Put(id, r)
+	return r
 }
 
 // records folds the records of one key and judges what they touch.
@@ -235,9 +259,7 @@ func (pt *partition) records(u *gateway.Unit) error {
 				return err
 			}
 			if r == nil {
-				id := string(append([]byte(nil), e.Subject...))
-				r = newRow(freshness.NewWorkflow(id))
-				pt.p.Rows.Put(id, r)
+				r = pt.make(e.Subject)
 			}
 		}
 		uses, cut, was := len(r.w.Uses), r.w.Cut, pt.openType(r)
@@ -254,6 +276,8 @@ func (pt *partition) records(u *gateway.Unit) error {
 			r.count()
 		}
 		pt.recount(was, pt.openType(r))
+		r.renewed(e.Time, was.name != r.w.Type.Name || t.Cut)
+		pt.retyped(r, was.name)
 		pt.countCut(cut, r.w.Cut)
 		if t.Any {
 			pt.touched = append(pt.touched, t)
@@ -263,40 +287,6 @@ func (pt *partition) records(u *gateway.Unit) error {
 		pt.g.Metrics.EngineLag.Observe(pt.g.Now().Sub(u.Records[n-1].Msg.Timestamp).Seconds())
 	}
 	return pt.settle(r)
-}
-
-// openType returns the type of an open workflow; open is false for every other.
-func (pt *partition) openType(r *row) openType {
-	return openType{r.w.Type.Name, r.w.Open()}
-}
-
-type openType struct {
-	name string
-	open bool
-}
-
-// openTypes bounds the workflow types that are counted apart: their names come from events.
-const openTypes = 1024
-
-// recount keeps the number of open workflows of each type. It is part of the cursor, which is written with every row that changes it.
-func (pt *partition) recount(was, is openType) {
-	if was == is {
-		return
-	}
-	add := func(t openType, n int64) {
-		if !t.open {
-			return
-		}
-		name := t.name
-		if _, known := pt.cursor.open[name]; !known && len(pt.cursor.open) >= openTypes {
-			name = metrics.Other
-		}
-		pt.cursor.open[name] += n
-		pt.cursor.opened = true
-		pt.g.Metrics.OpenWorkflows.WithLabelValues(pt.g.Metrics.Labels.Workflow(name)).Add(float64(n))
-	}
-	add(was, -1)
-	add(is, 1)
 }
 
 // countCut counts what limits have left out of a row.

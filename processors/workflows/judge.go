@@ -13,11 +13,11 @@ const tickUnit = 512
 func (pt *partition) tick() error {
 	complete := pt.clock.Complete()
 	budget := tickUnit
-	run := func(d *deadlines, through event.Time) error {
+	run := func(pop func(event.Time) (deadline, bool, error), through event.Time) error {
 		for budget > 0 {
-			x, ok := d.pop(through)
-			if !ok {
-				return nil
+			x, ok, err := pop(through)
+			if err != nil || !ok {
+				return err
 			}
 			budget--
 			r, err := pt.row(x.key)
@@ -31,10 +31,11 @@ func (pt *partition) tick() error {
 			if err := pt.final(r, complete); err != nil {
 				return err
 			}
+			pt.look(r, complete, false)
 		}
 		return nil
 	}
-	if err := run(&pt.due, complete); err != nil {
+	if err := run(pt.due.pop, complete); err != nil {
 		return err
 	}
 	for q := range pt.blocked {
@@ -42,10 +43,16 @@ func (pt *partition) tick() error {
 			continue
 		}
 		_, through, _ := pt.g.View.Clock(int32(q))
-		if err := run(&pt.blocked[q], min(through, complete)); err != nil {
+		blocked := func(now event.Time) (deadline, bool, error) {
+			x, ok := pt.blocked[q].pop(now)
+			return x, ok, nil
+		}
+		if err := run(blocked, min(through, complete)); err != nil {
 			return err
 		}
 	}
+	pt.crossings.tick(complete)
+	pt.relabel()
 	more, err := pt.book.age()
 	if err != nil {
 		return err
@@ -73,10 +80,17 @@ func (pt *partition) settle(r *row) error {
 			}
 		}
 	}
-	if r.pending == 0 {
-		return nil
+	complete := pt.clock.Complete()
+	if r.pending > 0 {
+		if err := pt.final(r, complete); err != nil {
+			return err
+		}
 	}
-	return pt.final(r, pt.clock.Complete())
+	if r.fresh {
+		r.fresh = false
+		pt.look(r, complete, true)
+	}
+	return nil
 }
 
 // final judges the uses of a workflow that are not final and that the partition's clock has passed; the earliest of the others is
@@ -121,7 +135,8 @@ func (pt *partition) judge(r *row, u *freshness.Use) error {
 			return nil
 		}
 	}
-	digest := v.Digest(u, u.CheckID)
+	check := pt.actOf(r, u, v)
+	digest := v.Digest(u, check.text())
 	unsettled := v.Unsettled()
 	if !first && digest == u.Said.Digest {
 		if unsettled != u.Said.Unsettled {
@@ -145,9 +160,9 @@ func (pt *partition) judge(r *row, u *freshness.Use) error {
 		r.pending--
 	}
 	pt.p.Rows.Touch(r.w.ID)
-	pt.publish(r, u, v)
+	pt.publish(r, u, v, &check)
 	if first {
-		pt.counts.first(pt.g.Metrics, u, v)
+		pt.counts.first(pt.g.Metrics, u, v, &check)
 	} else {
 		pt.g.Metrics.Amendments.WithLabelValues(before.String(), v.Kind.String()).Inc()
 	}

@@ -17,8 +17,8 @@ var (
 )
 
 // publish makes a revision of a verdict part of the transaction.
-func (pt *partition) publish(r *row, u *freshness.Use, v *freshness.Verdict) {
-	pt.buf = appendVerdict(pt.buf[:0], r.w, u, v)
+func (pt *partition) publish(r *row, u *freshness.Use, v *freshness.Verdict, check *acted) {
+	pt.buf = appendVerdict(pt.buf[:0], r.w, u, v, check)
 	// Value, id and time lie in one piece of the partition's slab.
 	value := len(pt.buf)
 	pt.buf = appendVerdictID(pt.buf, r.w.ID, u)
@@ -63,7 +63,7 @@ func appendPercent(b []byte, s string) []byte {
 }
 
 // appendVerdict appends the data of a verdict record.
-func appendVerdict(b []byte, w *freshness.Workflow, u *freshness.Use, v *freshness.Verdict) []byte {
+func appendVerdict(b []byte, w *freshness.Workflow, u *freshness.Use, v *freshness.Verdict, check *acted) []byte {
 	b = freshness.AppendString(append(b, `{"workflow":`...), w.ID)
 	b = freshness.AppendName(append(b, `,"workflow_type":`...), v.WorkflowType)
 	b = freshness.AppendString(append(b, `,"decision_id":`...), u.DecisionID)
@@ -103,7 +103,11 @@ func appendVerdict(b []byte, w *freshness.Workflow, u *freshness.Use, v *freshne
 		}
 		b = freshness.AppendItemVerdict(b, w, &v.Items[i], v.Kind == freshness.IsStale)
 	}
-	b = freshness.AppendPosition(append(b, `],"at":`...), w.TopicOf(u.At))
+	b = append(b, ']')
+	if check.carries {
+		b = check.append(append(b, `,"check":`...))
+	}
+	b = freshness.AppendPosition(append(b, `,"at":`...), w.TopicOf(u.At))
 	b = freshness.AppendInstant(append(b, `,"complete_through":`...), u.Said.CompleteThrough, true)
 	b = freshness.AppendInstant(append(b, `,"judged_at":`...), u.Said.JudgedAt, true)
 	return append(b, '}')

@@ -1,6 +1,7 @@
 package workflows
 
 import (
+	"cmp"
 	"encoding/binary"
 	"slices"
 
@@ -15,8 +16,11 @@ import (
 type row struct {
 	w       *freshness.Workflow
 	pending int        // uses that are not final yet
-	due     event.Time // earliest of them that the partition's clock is waited for with; never: none
-	blocked event.Time // earliest of them that a source's clock is waited for with; never: none
+	due     event.Time // earliest instant that the partition's clock is waited for with; never: none
+	blocked event.Time // earliest instant that a source's clock is waited for with; never: none
+	from    event.Time // before this instant its detections are right
+	fresh   bool       // it has events that its detections have not been looked at with
+	gone    bool       // it has been let go of
 
 	indexed indexEntry // what the index says of the row, once what is staged is committed
 }
@@ -24,8 +28,27 @@ type row struct {
 // indexEntry is what the derived entries of a row are made of.
 type indexEntry struct {
 	items    []uint64   // hashes of the items it holds or used, sorted
-	at       event.Time // of its latest use, or always for one that any change may touch
-	deadline event.Time // earliest use that is not final, never if there is none
+	at       event.Time // of its latest use, or its end, or always for one that any change may touch
+	deadline event.Time // earliest instant at which it has something to do, never if there is none
+	held     []held     // what it holds while it is open, sorted
+}
+
+// held is a version of an item that an open workflow holds.
+type held struct {
+	hash  uint64
+	named bool // its REF has no seq
+	seq   int64
+	item  int // in the workflow's Items
+}
+
+func compareHeld(a, b held) int {
+	named := func(h held) int {
+		if h.named {
+			return 0
+		}
+		return 1
+	}
+	return cmp.Or(cmp.Compare(a.hash, b.hash), cmp.Compare(named(a), named(b)), cmp.Compare(a.seq, b.seq))
 }
 
 const (
@@ -35,7 +58,7 @@ const (
 )
 
 func newRow(w *freshness.Workflow) *row {
-	r := &row{w: w, due: never, blocked: never, indexed: indexEntry{at: oldest, deadline: never}}
+	r := &row{w: w, due: never, blocked: never, from: oldest, indexed: indexEntry{at: oldest, deadline: never}}
 	for i := range w.Uses {
 		if w.Uses[i].Said.Revision == 0 {
 			r.pending++
@@ -44,8 +67,26 @@ func newRow(w *freshness.Workflow) *row {
 	return r
 }
 
+// revive makes a row that has been let go of one of a workflow of which nothing is known.
+func (r *row) revive() {
+	r.w = freshness.NewWorkflow(r.w.ID)
+	r.gone, r.pending, r.due, r.blocked, r.from = false, 0, never, never, oldest
+}
+
+// renewed takes note of an event: what is said of the workflow's detections from its time on may be another, or all of it.
+func (r *row) renewed(t event.Time, all bool) {
+	if r.fresh = true; all {
+		r.from = oldest
+	}
+	r.from = min(r.from, t)
+}
+
 // Records puts the workflow's one changelog record.
 func (r *row) Records(put func(string, func([]byte) []byte)) {
+	if r.gone {
+		put(r.w.ID, nil)
+		return
+	}
 	put(r.w.ID, func(b []byte) []byte { return state.AppendWorkflow(b, r.w) })
 }
 
@@ -54,7 +95,21 @@ func (r *row) Pinned() bool { return r.pending > 0 }
 
 // entry computes what the index has to say of a row now.
 func (r *row) entry() indexEntry {
+	if r.gone {
+		return indexEntry{at: oldest, deadline: never}
+	}
 	e := indexEntry{at: oldest, deadline: never, items: make([]uint64, 0, len(r.w.Items))}
+	for _, at := range []event.Time{r.w.Look, r.w.Life} {
+		if at != 0 {
+			e.deadline = min(e.deadline, at)
+		}
+	}
+	if r.w.Over.Set {
+		e.at = r.w.Over.Time
+	}
+	if r.w.Open() {
+		e.held = r.held()
+	}
 	for i := range r.w.Items {
 		e.items = append(e.items, itemHash(r.w.Items[i].Kind, r.w.Items[i].Key))
 	}
@@ -78,6 +133,28 @@ func (r *row) entry() indexEntry {
 	e.items = slices.Compact(e.items)
 	return e
 }
+
+// held returns the versions of its items that an open workflow holds: those of each item's last loads, for the latest may not be in use yet.
+func (r *row) held() []held {
+	list := make([]held, 0, len(r.w.Items))
+	for i := range r.w.Items {
+		loads := r.w.Items[i].Loads
+		hash := itemHash(r.w.Items[i].Kind, r.w.Items[i].Key)
+		for n := len(loads) - 1; n >= 0 && n >= len(loads)-heldLoads; n-- {
+			ref := &loads[n].Ref
+			h := held{hash: hash, named: !ref.HasSeq, seq: ref.Seq, item: i}
+			if h.named {
+				h.seq = 0
+			}
+			list = append(list, h)
+		}
+	}
+	slices.SortFunc(list, compareHeld)
+	return slices.CompactFunc(list, func(a, b held) bool { return compareHeld(a, b) == 0 })
+}
+
+// heldLoads is how many of an item's loads are looked at.
+const heldLoads = 3
 
 // appendKinds appends the hashes of whole kinds: a heartbeat of one may change what is said of an item that no source has ever named.
 func (r *row) appendKinds(items []uint64) []uint64 {
@@ -107,6 +184,7 @@ func (r *row) Index(w *state.IndexWriter) {
 			w.Set(key, nil)
 		}
 	}
+	key = r.indexHeld(w, was.held, is.held, key)
 	if was.at == is.at && slices.Equal(was.items, is.items) {
 		return
 	}
@@ -124,6 +202,37 @@ func (r *row) Index(w *state.IndexWriter) {
 	}
 }
 
+// indexHeld stages the entries of what is held that have changed.
+func (r *row) indexHeld(w *state.IndexWriter, was, is []held, key []byte) []byte {
+	for i, j := 0, 0; i < len(was) || j < len(is); {
+		order := 0
+		switch {
+		case i == len(was):
+			order = 1
+		case j == len(is):
+			order = -1
+		default:
+			order = compareHeld(was[i], is[j])
+		}
+		if order < 0 {
+			key = appendHeld(key[:0], was[i], r.w.ID)
+			w.Delete(key)
+		}
+		if order > 0 {
+			key = appendHeld(key[:0], is[j], r.w.ID)
+			it := &r.w.Items[is[j].item]
+			w.Set(key, []byte(it.Kind+"/"+it.Key))
+		}
+		if order <= 0 {
+			i++
+		}
+		if order >= 0 {
+			j++
+		}
+	}
+	return key
+}
+
 func contains(sorted []uint64, h uint64) bool {
 	_, ok := slices.BinarySearch(sorted, h)
 	return ok
@@ -134,6 +243,7 @@ func contains(sorted []uint64, h uint64) bool {
 const (
 	itemEntry     = 'i' // hash of the item, latest use first, workflow
 	deadlineEntry = 'd' // instant, workflow
+	heldEntry     = 'h' // hash of the item, version, workflow → kind/key: of open workflows
 )
 
 func itemHash(kind, key string) uint64 {
@@ -161,7 +271,31 @@ func appendDeadline(b []byte, t event.Time, workflow string) []byte {
 	return append(b, workflow...)
 }
 
+// appendHeld appends the key of a held version; with an empty workflow it begins those of all its holders.
+func appendHeld(b []byte, h held, workflow string) []byte {
+	b = append(b, heldEntry)
+	b = binary.BigEndian.AppendUint64(b, h.hash)
+	if h.named {
+		b = append(b, 0)
+	} else {
+		b = append(b, 1)
+	}
+	b = binary.BigEndian.AppendUint64(b, uint64(h.seq)^1<<63)
+	return append(b, workflow...)
+}
+
+// parseHeld reads the key of a held version.
+func parseHeld(key []byte) (h held, workflow []byte, ok bool) {
+	if len(key) < heldKeyLen {
+		return h, nil, false
+	}
+	h.hash, h.named = binary.BigEndian.Uint64(key[1:]), key[9] == 0
+	h.seq = int64(binary.BigEndian.Uint64(key[10:]) ^ 1<<63)
+	return h, key[heldKeyLen:], true
+}
+
 const (
+	heldKeyLen     = 1 + 8 + 1 + 8
 	itemKeyLen     = 1 + 8 + 8 // before the workflow's id
 	deadlineKeyLen = 1 + 8
 )

@@ -113,18 +113,18 @@ func TestTheIndexFollowsTheRow(t *testing.T) {
 }
 
 func TestCursorsSurviveTheirRow(t *testing.T) {
-	c := &cursor{key: "k", driven: []int64{5, -1, 1 << 40}, complete: 77, open: map[string]int64{"refund": 3, "": 1, "none": 0}}
+	c := &cursor{key: "k", driven: []int64{5, -1, 1 << 40}, complete: 77, swept: 66, stale: map[holding]int64{{"refund", "policy"}: 2, {"", "gone"}: 0}, open: map[string]int64{"refund": 3, "": 1, "none": 0}}
 	var b []byte
 	c.Records(func(_ string, appendTo func([]byte) []byte) { b = appendTo(nil) })
 	got, err := decodeCursor("k", b)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if fmt.Sprint(got.driven) != fmt.Sprint(c.driven) || got.complete != 77 || got.open["refund"] != 3 || got.open[""] != 1 || len(got.open) != 2 {
+	if fmt.Sprint(got.driven) != fmt.Sprint(c.driven) || got.complete != 77 || got.open["refund"] != 3 || got.open[""] != 1 || len(got.open) != 2 || got.swept != 66 || got.stale[holding{"refund", "policy"}] != 2 || len(got.stale) != 1 {
 		t.Errorf("read %+v", got)
 	}
 	for n := range len(b) {
-		if short, err := decodeCursor("k", b[:n]); err == nil && len(short.open) == 2 {
+		if short, err := decodeCursor("k", b[:n]); err == nil && len(short.open) == 2 && len(short.stale) == 1 {
 			t.Errorf("%d of %d bytes were read as a whole cursor", n, len(b))
 		}
 	}

@@ -6,7 +6,7 @@ import (
 	"github.com/freshet-io/freshet/internal/metrics"
 )
 
-// Counted returns the sum of the engine's counters of a name whose labels have the values that are given.
+// Counted returns the sum of the engine's counters, or gauges, of a name whose labels have the values that are given.
 func (e *Engine) Counted(name string, labels map[string]string) float64 {
 	e.t.Helper()
 	if !slices.ContainsFunc(metrics.Reference(), func(s metrics.Series) bool { return s.Name == name }) {
@@ -29,7 +29,7 @@ func (e *Engine) Counted(name string, labels map[string]string) float64 {
 				}
 			}
 			if fits == len(labels) {
-				sum += m.GetCounter().GetValue()
+				sum += m.GetCounter().GetValue() + m.GetGauge().GetValue()
 			}
 		}
 	}

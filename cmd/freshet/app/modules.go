@@ -322,7 +322,8 @@ func (a *App) newWorkflows() (services.Service, error) {
 			Plan:   intake.NewPlan(a.graph, g, a.graph.RekeyedWorkflows, g.Partitions, a.m),
 			Events: a.events, Contracts: &a.contracts, View: a.view, SourceTable: a.graph.Sources.Table,
 			Partitioner: a.graph.Partitioner, Logs: a.logs, DB: a.db, Clock: c, Limits: freshness.DefaultLimits(),
-			Verdicts: a.graph.Verdicts, Buckets: a.graph.Buckets, Reads: a.reads, Metrics: a.m, Now: a.now, Logger: a.logger,
+			Verdicts: a.graph.Verdicts, Detections: workflows.Topic{Name: a.graph.Detections, Partitions: int32(a.cfg.Topics.Partitions)},
+			Buckets: a.graph.Buckets, Reads: a.reads, Metrics: a.m, Now: a.now, Logger: a.logger,
 		})
 		return a.spec(g, state.Workflows, workflows.Schema), group
 	}), nil

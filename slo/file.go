@@ -242,6 +242,24 @@ func (f *File) DecisionRetention() freshness.Duration { return f.retention.decis
 // WorkflowIdle is how long a workflow may be without events before it counts as abandoned.
 func (f *File) WorkflowIdle() freshness.Duration { return f.retention.workflowIdle }
 
+// DefaultDetectionLimit holds for workflow types of which no detection says another limit.
+const DefaultDetectionLimit = 1000
+
+// DetectionLimit is how many workflows of a type and partition have a record each for the same stale version: the greatest of the type's
+// detections.
+func (f *File) DetectionLimit(workflowType string) int {
+	limit := 0
+	for i := range f.Detections {
+		if d := &f.Detections[i]; d.Workflow == workflowType {
+			limit = max(limit, d.Limit)
+		}
+	}
+	if limit == 0 {
+		return DefaultDetectionLimit
+	}
+	return limit
+}
+
 // MaxSkew is how far an event's time may be after its record's timestamp.
 func (f *File) MaxSkew() freshness.Duration { return f.maxSkew }
 

@@ -111,25 +111,13 @@ func (l *Log) WorkflowIdle() freshness.Duration {
 	return e.File.WorkflowIdle()
 }
 
-// DefaultDetectionLimit holds for workflow types of which no detection says another one.
-const DefaultDetectionLimit = 1000
-
-// DetectionLimit returns how many workflows of a type and partition get a record each for the same stale version.
+// DetectionLimit returns how many workflows of a type and partition have a record each for the same stale version.
 func (l *Log) DetectionLimit(workflowType string) int {
 	e, ok := l.Current()
 	if !ok {
-		return DefaultDetectionLimit
+		return slo.DefaultDetectionLimit
 	}
-	limit := 0
-	for i := range e.File.Detections {
-		if d := &e.File.Detections[i]; d.Workflow == workflowType {
-			limit = max(limit, d.Limit)
-		}
-	}
-	if limit <= 0 {
-		return DefaultDetectionLimit
-	}
-	return limit
+	return e.File.DetectionLimit(workflowType)
 }
 
 // VersionsLimit returns how many versions are kept of an item of a kind.

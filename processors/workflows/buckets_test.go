@@ -44,7 +44,8 @@ func TestCountedSurvivesTheRow(t *testing.T) {
 // inForce are contracts of which there is one.
 type inForce struct{ *slo.File }
 
-func (f inForce) At(event.Time) *freshness.Contract { return f.Contract() }
+func (f inForce) At(event.Time) *freshness.Contract   { return f.Contract() }
+func (f inForce) After(event.Time) (event.Time, bool) { return 0, false }
 func (f inForce) Objectives(_ event.Time, workflow string) []*slo.SLO {
 	return f.File.Objectives(workflow)
 }

@@ -19,6 +19,7 @@ func sees() map[string][]string {
 		"slo":              {"event", "freshness"},
 		"checkid":          {"event", "freshness"},
 		"alerts":           {"event", "freshness", "slo"},
+		"alerts/rules":     {"event", "freshness", "slo"},
 		"alerts/dispatch":  {"event", "freshness", "slo", "alerts", "internal/metrics"},
 		"state":            {"event", "freshness", "slo"},
 		"topology":         {"event", "freshness", "slo", "state"},
@@ -32,14 +33,14 @@ func sees() map[string][]string {
 		"query/client":     nil,
 		"query":            {"checkid", "alerts", "event", "freshness", "slo", "state", "internal/metrics"},
 		"bench":            {"event", "freshness", "slo", "topology", "internal/access"},
-		"cmd":              {"checkid", "alerts", "alerts/dispatch", "event", "freshness", "slo", "state", "topology", "embedded", "recorded", "internal/access", "internal/await", "internal/metrics", "processors", "query", "query/client", "bench"},
-		"test":             {"checkid", "alerts", "alerts/dispatch", "event", "freshness", "slo", "state", "topology", "embedded", "recorded", "internal/access", "internal/await", "internal/metrics", "processors", "query", "query/client", "bench", "cmd"},
+		"cmd":              {"checkid", "alerts", "alerts/dispatch", "alerts/rules", "event", "freshness", "slo", "state", "topology", "embedded", "recorded", "internal/access", "internal/await", "internal/metrics", "processors", "query", "query/client", "bench"},
+		"test":             {"checkid", "alerts", "alerts/dispatch", "alerts/rules", "event", "freshness", "slo", "state", "topology", "embedded", "recorded", "internal/access", "internal/await", "internal/metrics", "processors", "query", "query/client", "bench", "cmd"},
 	}
 }
 
 // others says what the pure packages may import beside the standard library.
 func others() map[string][]string {
-	return map[string][]string{"alerts": nil, "checkid": nil, "event": nil, "freshness": nil, "slo": {"go.yaml.in/yaml/v3"}}
+	return map[string][]string{"alerts": nil, "alerts/rules": {"go.yaml.in/yaml/v3"}, "checkid": nil, "event": nil, "freshness": nil, "slo": {"go.yaml.in/yaml/v3"}}
 }
 
 // listed is what go list says of a package.

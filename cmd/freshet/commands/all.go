@@ -13,6 +13,7 @@ func New() *cli.Program {
 		Commands: []*cli.Command{
 			runCommand(), demoCommand(), loadCommand(), judgeCommand(), verdictsCommand(), checkCommand(),
 			topicsPlanCommand(), topicsApplyCommand(), topicsVerifyCommand(), topicsACLsCommand(), contractsCheckCommand(),
+			rulesCommand(),
 			deadLettersListCommand(), deadLettersRedriveCommand(),
 			benchIngestCommand(), versionCommand(),
 		},

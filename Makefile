@@ -80,6 +80,7 @@ generated: ## Check that generated documents are what the code says.
 	$(GO) test -count=1 ./cmd/freshet/commands -run 'Reference'
 	$(GO) test -count=1 ./slo -run 'Current'
 	$(GO) test -count=1 ./topology -run 'TestDocs'
+	$(GO) test -count=1 ./dashboards -run 'Current'
 
 .PHONY: race
 race: ## Run the concurrent packages under the race detector (needs a C compiler).
@@ -91,6 +92,7 @@ generate: ## Write generated documents anew.
 	$(GO) test -count=1 ./cmd/freshet/commands -run 'Reference' -rewrite
 	$(GO) test -count=1 ./slo -run 'Current' -rewrite
 	$(GO) test -count=1 ./topology -run 'TestDocs' -update
+	$(GO) test -count=1 ./dashboards -run 'Current' -rewrite
 
 .PHONY: bench
 bench: ## Run the benchmarks of the hot paths.

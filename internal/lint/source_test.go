@@ -66,7 +66,7 @@ func eachFile(t *testing.T, f func(path, text string)) {
 		}
 		rel = filepath.ToSlash(rel)
 		if d.IsDir() {
-			if name := d.Name(); rel != "." && (strings.HasPrefix(name, ".") || name == "testdata" || name == "node_modules" || name == "freshet-data") {
+			if name := d.Name(); rel != "." && (strings.HasPrefix(name, ".") || name == "testdata" || name == "node_modules" || name == "freshet-data" || name == "__pycache__" || rel == "build" || rel == "bin") {
 				return filepath.SkipDir
 			}
 			return nil

@@ -1,0 +1,29 @@
+package dashboards
+
+func causes() Dashboard {
+	const of = `{` + workflow + `,kind=~"$kind"}`
+	return Dashboard{
+		UID: "freshet-causes", Title: "Freshet / Causes", About: "Whose seconds staleness is made of, and where on its way a new version spends them.",
+		Variables: []Variable{ofWorkflow(), {"kind", "Kind", "freshet_stale_decisions_total"}},
+		Rows: []Row{
+			{"Stale", []Panel{
+				{Title: "Stale seconds by cause", About: "Each decision's stale seconds are divided among causes, without rest. What is largest is what to mend first.", Shape: Stack, Unit: "s", Width: 12,
+					Queries: []Query{q(`sum by (cause) (rate(freshet_stale_seconds_total{`+workflow+`}[$__rate_interval]))`, "{{cause}}")}, Idle: "nothing stale yet"},
+				{Title: "Causes and owners", About: "Stale seconds of the time shown.", Shape: List, Unit: "s", Width: 12,
+					Queries: []Query{q(`sort_desc(sum by (workflow_type, cause, owner) (increase(freshet_stale_seconds_total{`+workflow+`}[$__range])))`, "")}, Idle: "nothing stale yet"},
+				{Title: "Stale decisions by kind and cause", About: "Items that were stale when they were used, by their largest share.", Shape: Stack, Unit: "ops", Width: 12,
+					Queries: []Query{q(`sum by (kind, cause) (rate(freshet_stale_decisions_total`+of+`[$__rate_interval]))`, "{{kind}} {{cause}}")}, Idle: "nothing stale yet"},
+				{Title: "Unknown, and why", About: "Decisions of which it could not be said whether their context held.", Shape: Stack, Unit: "ops", Width: 12,
+					Queries: []Query{q(`sum by (reason) (rate(freshet_unknown_decisions_total{`+workflow+`}[$__rate_interval]))`, "{{reason}}")}, Idle: "nothing unknown yet"},
+			}},
+			{"On the way", []Panel{
+				{Title: "Propagation by hop, p95", About: "How long a new version took at the source (published late), in serving (index, cache) and in the workflow's hands.", Shape: Lines, Unit: "s", Width: 12,
+					Queries: []Query{{`histogram_quantile(0.95, sum by (le, hop) (rate(freshet_propagation_seconds_bucket{kind=~"$kind"}[$__rate_interval])))`, "{{hop}}", true}}, Idle: "nothing superseded was used"},
+				{Title: "Staleness when used", About: "Of judged items.", Shape: Lines, Unit: "s", Width: 12, Queries: quantiles("freshet_staleness_at_use_seconds", of)},
+				{Title: "Age when used", About: "Of judged items: how old what was seen was.", Shape: Heat, Unit: "s", Width: 12,
+					Queries: []Query{q(`sum by (le) (increase(freshet_context_age_at_use_seconds_bucket`+of+`[$__rate_interval]))`, "{{le}}")}},
+				{Title: "Versions behind when used", About: "Of judged items.", Shape: Lines, Unit: "short", Width: 12, Queries: quantiles("freshet_versions_behind_at_use", of)},
+			}},
+		},
+	}
+}

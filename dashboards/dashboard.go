@@ -1,0 +1,104 @@
+package dashboards
+
+// Dashboard is one dashboard.
+type Dashboard struct {
+	UID, Title, About string
+	Variables         []Variable
+	Rows              []Row
+}
+
+// Variable is a choice at the top of a dashboard: the values that a label of a series has.
+type Variable struct{ Name, Label, Series string }
+
+// Row is a row of panels under a heading.
+type Row struct {
+	Title  string
+	Panels []Panel
+}
+
+// Shape is how a panel shows what it has.
+type Shape uint8
+
+const (
+	Lines  Shape = iota // over time
+	Number              // the last value, large
+	Stack               // over time, on top of each other
+	List                // a table of the last values
+	Bars                // the last values as bars
+	Heat                // a histogram over time
+)
+
+// Panel is one panel.
+type Panel struct {
+	Title   string
+	About   string // what it means and what to do about it
+	Shape   Shape
+	Unit    string // as Grafana names it
+	Width   int    // of 24 columns
+	Queries []Query
+	Steps   []Step   // colours from a value on; none: one colour
+	Min     *float64 // of the axis
+	Max     *float64
+	Links   []Link
+	Idle    string // why there may be nothing to show although all is well; "": there always is
+}
+
+// Query is one question to Prometheus.
+type Query struct {
+	Expr, Legend string
+	Exemplars    bool
+}
+
+// Step is a colour from a value on.
+type Step struct {
+	From  float64
+	Color string
+}
+
+// Link leads on from a panel.
+type Link struct{ Title, URL string }
+
+// All returns every dashboard, in the order in which a reader wants them.
+func All() []Dashboard {
+	return []Dashboard{overview(), objectives(), causes(), sources(), engine(), agents()}
+}
+
+// Unshown says of series that have no panel why not.
+func Unshown() map[string]string {
+	return map[string]string{
+		"freshet_complete_through_timestamp_seconds": "follows applied_through at the distance of the lateness; the clocks' panel shows that one",
+	}
+}
+
+const tall, low = 8, 4 // rows of the grid that a panel takes
+
+func (p *Panel) height() int {
+	if p.Shape == Number {
+		return low
+	}
+	return tall
+}
+
+func number(f float64) *float64 { return &f }
+
+// bad turns a panel amber and red from two values on.
+func bad(amber, red float64) []Step {
+	return []Step{{0, "green"}, {amber, "orange"}, {red, "red"}}
+}
+
+// q is a query with a legend.
+func q(expr, legend string) Query { return Query{Expr: expr, Legend: legend} }
+
+// quantiles asks for three quantiles of a histogram.
+func quantiles(series, matchers string) []Query {
+	var all []Query
+	for _, quantile := range []struct{ q, name string }{{"0.5", "p50"}, {"0.95", "p95"}, {"0.99", "p99"}} {
+		all = append(all, Query{"histogram_quantile(" + quantile.q + ", sum by (le) (rate(" + series + "_bucket" + matchers + "[$__rate_interval])))", quantile.name, true})
+	}
+	return all
+}
+
+// ofWorkflow is the variable that most dashboards have.
+func ofWorkflow() Variable {
+	return Variable{"workflow_type", "Workflow type", "freshet_decisions_total"}
+}

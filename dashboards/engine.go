@@ -1,0 +1,50 @@
+package dashboards
+
+func engine() Dashboard {
+	return Dashboard{
+		UID: "freshet-engine", Title: "Freshet / Engine", About: "Whether the engine itself keeps up: clocks, partitions, input, transactions, notifications.",
+		Rows: []Row{
+			{"Clocks and partitions", []Panel{
+				{Title: "Clocks behind", About: "How far each partition's applied_through is behind now. It grows while the engine is behind, a transaction on an input is open, or the brokers are gone.", Shape: Lines, Unit: "s", Width: 12, Min: number(0),
+					Queries: []Query{q(`time() - freshet_applied_through_timestamp_seconds`, "{{partition}}")}, Steps: bad(10, 60)},
+				{Title: "Partitions by state", About: "All of them live is the healthy state.", Shape: Stack, Unit: "short", Width: 12,
+					Queries: []Query{q(`sum by (state) (freshet_partition_state)`, "{{state}}")}},
+				{Title: "Left to restore", About: "Changelog records that restores have still to read.", Shape: Lines, Unit: "short", Width: 12,
+					Queries: []Query{q(`freshet_restore_remaining_records`, "{{partition}}")}, Idle: "nothing is being restored"},
+				{Title: "Append to applied", About: "From a record's Kafka timestamp until it was applied.", Shape: Lines, Unit: "s", Width: 12, Queries: quantiles("freshet_engine_lag_seconds", "")},
+			}},
+			{"Input", []Panel{
+				{Title: "Records by topic", About: "Applied, a second.", Shape: Stack, Unit: "ops", Width: 12,
+					Queries: []Query{q(`sum by (topic) (rate(freshet_events_total{result="applied"}[$__rate_interval]))`, "{{topic}}")}},
+				{Title: "Records that were not simply applied", About: "Duplicates are normal; rerouted ones come from a producer with another partitioner; late ones have no effect.", Shape: Lines, Unit: "ops", Width: 12,
+					Queries: []Query{q(`sum by (result) (rate(freshet_events_total{result!="applied"}[$__rate_interval]))`, "{{result}}")}},
+				{Title: "Dead letters by reason", About: "Records that could not be used: freshet deadletters list.", Shape: Stack, Unit: "ops", Width: 12,
+					Queries: []Query{q(`sum by (topic, reason) (rate(freshet_dead_letters_total[$__rate_interval]))`, "{{topic}} {{reason}}")}, Idle: "no dead letters"},
+				{Title: "Partitions held back", About: "A topic refuses a record of theirs, for its size or for lack of permission.", Shape: Lines, Unit: "s", Width: 12,
+					Queries: []Query{q(`time() - freshet_partition_held_since_timestamp_seconds`, "{{partition}} {{topic}} {{reason}}"), q(`sum by (topic, reason) (rate(freshet_refused_total[$__rate_interval]))`, "refused {{topic}} {{reason}}")}, Idle: "nothing is refused"},
+				{Title: "Limits and conflicts", About: "Lists that would have grown beyond their limit; events that share source and id with another content.", Shape: Lines, Unit: "ops", Width: 24,
+					Queries: []Query{q(`sum by (limit) (rate(freshet_limit_reached_total[$__rate_interval]))`, "{{limit}}"), q(`rate(freshet_id_conflicts_total[$__rate_interval])`, "id conflicts")}},
+			}},
+			{"Transactions", []Panel{
+				{Title: "Duration", About: "From the barrier until the rows are readable, p95.", Shape: Lines, Unit: "s", Width: 8,
+					Queries: []Query{q(`histogram_quantile(0.95, sum by (le, group) (rate(freshet_commit_duration_seconds_bucket[$__rate_interval])))`, "{{group}}")}},
+				{Title: "Records and bytes", About: "Rows to changelogs and outputs to topics.", Shape: Lines, Unit: "short", Width: 8,
+					Queries: []Query{q(`sum by (group, kind) (rate(freshet_commit_records_total[$__rate_interval]))`, "{{group}} {{kind}}/s"), q(`sum by (group) (rate(freshet_commit_bytes_total[$__rate_interval]))`, "{{group}} bytes/s")}},
+				{Title: "Aborts, fences, sessions", About: "Aborts are repeated in a new session; fences ended what dead members had left open.", Shape: Lines, Unit: "ops", Width: 8,
+					Queries: []Query{q(`sum by (group, cause) (rate(freshet_commit_aborts_total[$__rate_interval]))`, "aborts {{group}} {{cause}}"), q(`sum by (group) (rate(freshet_fences_total[$__rate_interval]))`, "fences {{group}}"), q(`sum by (group) (rate(freshet_sessions_total[$__rate_interval]))`, "sessions {{group}}")}},
+			}},
+			{"Notifications", []Panel{
+				{Title: "Notifications", About: "Attempts to tell somebody, by what became of them.", Shape: Lines, Unit: "ops", Width: 12,
+					Queries: []Query{q(`sum by (destination, result) (rate(freshet_notifications_total[$__rate_interval]))`, "{{destination}} {{result}}")}, Idle: "nobody is told of anything"},
+				{Title: "How long they take", About: "From when an owner was first due to be told until the destination had it.", Shape: Lines, Unit: "s", Width: 12,
+					Queries: quantiles("freshet_notification_delay_seconds", ""), Idle: "nobody is told of anything"},
+			}},
+			{"Process", []Panel{
+				{Title: "Memory", About: "Resident.", Shape: Lines, Unit: "bytes", Width: 8, Queries: []Query{q(`process_resident_memory_bytes{job=~".*freshet.*"}`, "{{instance}}")}},
+				{Title: "CPU", About: "Cores.", Shape: Lines, Unit: "short", Width: 8, Queries: []Query{q(`rate(process_cpu_seconds_total{job=~".*freshet.*"}[$__rate_interval])`, "{{instance}}")}},
+				{Title: "Build and contract", About: "What runs, and by which contract it judges: all instances should agree.", Shape: List, Unit: "short", Width: 8,
+					Queries: []Query{q(`freshet_build_info`, ""), q(`freshet_contract_info`, "")}},
+			}},
+		},
+	}
+}

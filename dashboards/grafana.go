@@ -1,0 +1,162 @@
+package dashboards
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/grafana/grafana-foundation-sdk/go/bargauge"
+	"github.com/grafana/grafana-foundation-sdk/go/cog"
+	"github.com/grafana/grafana-foundation-sdk/go/cog/variants"
+	"github.com/grafana/grafana-foundation-sdk/go/common"
+	"github.com/grafana/grafana-foundation-sdk/go/dashboard"
+	"github.com/grafana/grafana-foundation-sdk/go/heatmap"
+	"github.com/grafana/grafana-foundation-sdk/go/prometheus"
+	"github.com/grafana/grafana-foundation-sdk/go/stat"
+	"github.com/grafana/grafana-foundation-sdk/go/table"
+	"github.com/grafana/grafana-foundation-sdk/go/timeseries"
+)
+
+// replace puts a value for the % of a pattern.
+func replace(pattern, value string) string { return strings.ReplaceAll(pattern, "%", value) }
+
+// tag is what the dashboards find each other by.
+const tag = "freshet"
+
+func datasource() common.DataSourceRef {
+	return common.DataSourceRef{Type: cog.ToPtr("prometheus"), Uid: cog.ToPtr("${datasource}")}
+}
+
+// JSON returns the dashboard as Grafana reads it.
+func (d *Dashboard) JSON() ([]byte, error) {
+	b := dashboard.NewDashboardBuilder(d.Title).Uid(d.UID).Description(d.About).Tags([]string{tag}).Readonly().
+		Time("now-1h", "now").Refresh("30s").Timezone("browser").Tooltip(dashboard.DashboardCursorSyncCrosshair).
+		Link(dashboard.NewDashboardLinkBuilder("Freshet").Type(dashboard.DashboardLinkTypeDashboards).Tags([]string{tag}).AsDropdown(true).IncludeVars(true).KeepTime(true)).
+		Annotation(dashboard.NewAnnotationQueryBuilder().Name("Alerts").Datasource(datasource()).Enable(true).IconColor("red").
+			Expr(`sum by (name, owner) (freshet_alerts{status="firing",name!="Watchdog"}) > 0`)).
+		WithVariable(dashboard.NewDatasourceVariableBuilder("datasource").Label("Data source").Type("prometheus"))
+	for _, v := range d.Variables {
+		b = b.WithVariable(dashboard.NewQueryVariableBuilder(v.Name).Label(v.Label).Datasource(datasource()).
+			Query(dashboard.StringOrMap{String: cog.ToPtr("label_values(" + v.Series + ", " + v.Name + ")")}).
+			Refresh(dashboard.VariableRefreshOnTimeRangeChanged).Sort(dashboard.VariableSortAlphabeticalAsc).Multi(true).IncludeAll(true).AllValue(".*"))
+	}
+	for i := range d.Rows {
+		b = b.WithRow(dashboard.NewRowBuilder(d.Rows[i].Title))
+		for j := range d.Rows[i].Panels {
+			b = b.WithPanel(built{&d.Rows[i].Panels[j]})
+		}
+	}
+	built, err := b.Build()
+	if err != nil {
+		return nil, fmt.Errorf("build dashboard %s: %w", d.UID, err)
+	}
+	text, err := json.MarshalIndent(built, "", "  ")
+	if err != nil {
+		return nil, fmt.Errorf("encode dashboard %s: %w", d.UID, err)
+	}
+	return append(text, '\n'), nil
+}
+
+// built is a panel that the dashboard's builder takes.
+type built struct{ *Panel }
+
+// Build makes Grafana's panel.
+func (p built) Build() (dashboard.Panel, error) {
+	panel, err := p.shaped().Build()
+	if err != nil {
+		return panel, err
+	}
+	panel.Title, panel.Description = cog.ToPtr(p.Title), cog.ToPtr(p.about())
+	ref := datasource()
+	panel.Datasource = &ref
+	panel.GridPos = &dashboard.GridPos{W: uint32(p.Width), H: uint32(p.height())}
+	for i, query := range p.Queries {
+		target, err := p.target(i, query).Build()
+		if err != nil {
+			return panel, err
+		}
+		panel.Targets = append(panel.Targets, target)
+	}
+	return panel, nil
+}
+
+func (p built) about() string {
+	if p.Idle == "" {
+		return p.About
+	}
+	return p.About + " Empty: " + p.Idle + "."
+}
+
+func (p built) target(i int, query Query) cog.Builder[variants.Dataquery] {
+	t := prometheus.NewDataqueryBuilder().Datasource(datasource()).Expr(query.Expr).RefId(string(rune('A' + i)))
+	if query.Legend != "" {
+		t = t.LegendFormat(query.Legend)
+	}
+	switch p.Shape {
+	case Number, Bars:
+		return t.Instant()
+	case List:
+		return t.Instant().Format(prometheus.PromQueryFormatTable)
+	case Heat:
+		return t.Range().Format(prometheus.PromQueryFormatHeatmap)
+	}
+	return t.Range().Exemplar(query.Exemplars)
+}
+
+// shaped is the builder of the panel's shape.
+func (p built) shaped() cog.Builder[dashboard.Panel] {
+	switch p.Shape {
+	case Number:
+		return stat.NewPanelBuilder().Unit(p.Unit).Thresholds(p.thresholds()).ColorMode(common.BigValueColorModeBackground).NoValue("–").
+			ReduceOptions(common.NewReduceDataOptionsBuilder().Calcs([]string{"lastNotNull"}))
+	case Bars:
+		b := bargauge.NewPanelBuilder().Unit(p.Unit).Thresholds(p.thresholds()).NoValue("–").DataLinks(p.links())
+		if p.Min != nil && p.Max != nil {
+			b = b.Min(*p.Min).Max(*p.Max)
+		}
+		return b
+	case List:
+		return table.NewPanelBuilder().Unit(p.Unit).NoValue("–").DataLinks(p.links()).WithTransformation(dashboard.DataTransformerConfig{
+			Id: "organize", Options: map[string]any{"excludeByName": map[string]bool{"Time": true, "__name__": true, "job": true}},
+		})
+	case Heat:
+		return heatmap.NewPanelBuilder().Unit(p.Unit).YAxis(heatmap.NewYAxisConfigBuilder().Unit(p.Unit))
+	}
+	b := timeseries.NewPanelBuilder().Unit(p.Unit).FillOpacity(10).ShowPoints(common.VisibilityModeNever).DataLinks(p.links()).
+		Legend(common.NewVizLegendOptionsBuilder().DisplayMode(common.LegendDisplayModeTable).Placement(common.LegendPlacementBottom).ShowLegend(true).Calcs([]string{"lastNotNull", "max"})).
+		Tooltip(common.NewVizTooltipOptionsBuilder().Mode(common.TooltipDisplayModeMulti).Sort(common.SortOrderDescending))
+	if len(p.Steps) > 0 {
+		b = b.Thresholds(p.thresholds()).ThresholdsStyle(common.NewGraphThresholdsStyleConfigBuilder().Mode(common.GraphThresholdsStyleModeDashed))
+	}
+	if p.Shape == Stack {
+		b = b.Stacking(common.NewStackingConfigBuilder().Mode(common.StackingModeNormal)).FillOpacity(40)
+	}
+	if p.Min != nil {
+		b = b.Min(*p.Min)
+	}
+	if p.Max != nil {
+		b = b.Max(*p.Max)
+	}
+	return b
+}
+
+// thresholds are the panel's colours. The first holds from minus infinity on.
+func (p built) thresholds() cog.Builder[dashboard.ThresholdsConfig] {
+	steps := []dashboard.Threshold{{Color: "text"}}
+	for i, s := range p.Steps {
+		if i == 0 {
+			steps[0].Color = s.Color
+			continue
+		}
+		steps = append(steps, dashboard.Threshold{Value: cog.ToPtr(s.From), Color: s.Color})
+	}
+	return dashboard.NewThresholdsConfigBuilder().Mode(dashboard.ThresholdsModeAbsolute).Steps(steps)
+}
+
+func (p built) links() []cog.Builder[dashboard.DashboardLink] {
+	var all []cog.Builder[dashboard.DashboardLink]
+	for _, l := range p.Links {
+		all = append(all, dashboard.NewDashboardLinkBuilder(l.Title).Type(dashboard.DashboardLinkTypeLink).Url(l.URL))
+	}
+	return all
+}

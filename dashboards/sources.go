@@ -1,0 +1,29 @@
+package dashboards
+
+func sources() Dashboard {
+	const kind = `{kind=~"$kind"}`
+	return Dashboard{
+		UID: "freshet-sources", Title: "Freshet / Sources", About: "Whether the sources of context live, how they publish, and who holds old versions.",
+		Variables: []Variable{{"kind", "Kind", "freshet_source_last_update_timestamp_seconds"}},
+		Rows: []Row{
+			{"Life", []Panel{
+				{Title: "Since the last sign of life", About: "Updates and heartbeats. Beyond the contract's max_silence nothing of the kind is called fresh.", Shape: Lines, Unit: "s", Width: 12, Min: number(0),
+					Queries: []Query{q(`time() - freshet_source_last_life_timestamp_seconds`+kind, "{{kind}}")}},
+				{Title: "Since the last update", About: "A kind that is not updated for much longer than usual may have a producer that has stopped.", Shape: Lines, Unit: "s", Width: 12, Min: number(0),
+					Queries: []Query{q(`time() - freshet_source_last_update_timestamp_seconds`+kind, "{{kind}}")}},
+			}},
+			{"How they publish", []Panel{
+				{Title: "Publishing delay, p95", About: "From the instant a version came into force until it could be read.", Shape: Lines, Unit: "s", Width: 12,
+					Queries: []Query{{`histogram_quantile(0.95, sum by (le, kind) (rate(freshet_propagation_seconds_bucket{hop="source",kind=~"$kind"}[$__rate_interval])))`, "{{kind}}", true}}, Idle: "nothing superseded was used"},
+				{Title: "Conflicts", About: "Updates that lost against another one with the same seq: two producers, or one that does not count up.", Shape: Lines, Unit: "ops", Width: 12,
+					Queries: []Query{q(`sum by (kind) (rate(freshet_source_conflicts_total`+kind+`[$__rate_interval]))`, "{{kind}}")}, Idle: "no conflicts"},
+			}},
+			{"Who holds old versions", []Panel{
+				{Title: "Stale holdings", About: "Open workflows × stale items of the kind.", Shape: Stack, Unit: "short", Width: 12,
+					Queries: []Query{q(`sum by (kind, owner) (freshet_stale_holdings`+kind+`)`, "{{kind}} {{owner}}")}, Idle: "nothing held that is stale"},
+				{Title: "Versions behind when used, p95", About: "By kind.", Shape: Lines, Unit: "short", Width: 12,
+					Queries: []Query{q(`histogram_quantile(0.95, sum by (le, kind) (rate(freshet_versions_behind_at_use_bucket`+kind+`[$__rate_interval])))`, "{{kind}}")}},
+			}},
+		},
+	}
+}

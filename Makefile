@@ -54,6 +54,18 @@ test-kafka: ## Run on a real Kafka what is otherwise tested on the embedded brok
 	$(KAFKA) with -- $(GO) test ./processors/tail ./processors/clock -count=1 -timeout 10m -run '/kafka|Kafka'
 	@$(KAFKA) check
 
+# The Python client's own environment, with the frameworks that it has hooks for.
+PYTHON := build/python
+
+.PHONY: test-python
+test-python: export FRESHET_PYTHON ?= try
+test-python: build ## Test the Python client against this engine (needs Python 3.10 or later, and PyPI).
+	@if ! python3 -m venv $(PYTHON) >/dev/null 2>&1; then \
+		echo "NOT TESTED: the Python client; python3 with venv is missing" >&2; [ "$$FRESHET_PYTHON" != require ]; exit; \
+	fi; set -e; \
+	$(PYTHON)/bin/pip install --quiet --disable-pip-version-check -e 'clients/python[kafka,test,langgraph,openai-agents]'; \
+	cd clients/python; ../../$(PYTHON)/bin/mypy; FRESHET_BIN=$(CURDIR)/$(BIN) ../../$(PYTHON)/bin/pytest -q
+
 .PHONY: check
 check: fmt vet staticcheck lint generated race ## Run what CI runs after the tests.
 

@@ -16,6 +16,10 @@ func causes() Dashboard {
 				{Title: "Unknown, and why", About: "Decisions of which it could not be said whether their context held.", Shape: Stack, Unit: "ops", Width: 12,
 					Queries: []Query{q(`sum by (reason) (rate(freshet_unknown_decisions_total{`+workflow+`}[$__rate_interval]))`, "{{reason}}")}, Idle: "nothing unknown yet"},
 			}},
+			{"Held by open workflows", []Panel{
+				{Title: "Detections opened and closed", About: "Open workflows that hold a stale item, from the instant a bound was crossed; closed by a reload, a drop, the end, or because what was known has changed.", Shape: Lines, Unit: "ops", Width: 24,
+					Queries: []Query{q(`sum(rate(freshet_detections_opened_total[$__rate_interval]))`, "opened"), q(`sum by (by) (rate(freshet_detections_closed_total[$__rate_interval]))`, "closed by {{by}}")}, Idle: "nothing held that is stale"},
+			}},
 			{"On the way", []Panel{
 				{Title: "Propagation by hop, p95", About: "How long a new version took at the source (published late), in serving (index, cache) and in the workflow's hands.", Shape: Lines, Unit: "s", Width: 12,
 					Queries: []Query{{`histogram_quantile(0.95, sum by (le, hop) (rate(freshet_propagation_seconds_bucket{kind=~"$kind"}[$__rate_interval])))`, "{{hop}}", true}}, Idle: "nothing superseded was used"},

@@ -4,11 +4,13 @@ import (
 	"bufio"
 	"bytes"
 	"compress/gzip"
+	"context"
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -33,6 +35,11 @@ type fake struct {
 	next     chan struct{}
 	position int64 // of every input
 	row      func(id string) (*freshness.Workflow, error)
+
+	ids       []string // of the workflows, sorted
+	lines     [][]byte // the events, at their offsets
+	start     int64    // what lies before it has been deleted
+	revisions map[string][][]byte
 }
 
 func (f *fake) Partition(string) int32            { return 0 }
@@ -53,6 +60,45 @@ func (f *fake) Workflow(_ int32, id string) (*freshness.Workflow, error) {
 
 func (f *fake) Reach(_ int32, at freshness.Position) (func() bool, bool) {
 	return func() bool { return f.position > at.Offset }, at.Topic == "workflow.context"
+}
+
+func (f *fake) Partitions() int32 { return 1 }
+
+func (f *fake) Scan(_ int32, from string, each func(w *freshness.Workflow) bool) error {
+	for _, id := range f.ids {
+		if id >= from && !each(f.batch.Workflow(id)) {
+			break
+		}
+	}
+	return nil
+}
+
+func (f *fake) Holders(_ int32, kind, key string, after []byte, each func(string, []byte) bool) error {
+	for _, id := range f.ids {
+		if id > string(after) && f.batch.Workflow(id).Holding(kind, key) != nil && !each(id, []byte(id)) {
+			break
+		}
+	}
+	return nil
+}
+
+func (f *fake) Fetch(_ context.Context, at []freshness.Position) ([]*Record, error) {
+	found := make([]*Record, len(at))
+	for i, p := range at {
+		if int(p.Offset) < len(f.lines) && p.Offset >= f.start {
+			var e event.Event
+			event.NewDecoder(event.Config{}).DecodeStructured(f.lines[p.Offset], 0, &e)
+			found[i] = &Record{Category: e.Type.Category(), Key: []byte(e.Subject), Value: f.lines[p.Offset], Headers: []event.Header{{Key: []byte("content-type"), Value: []byte("application/cloudevents+json")}}}
+		}
+	}
+	return found, nil
+}
+
+func (f *fake) Verdicts(_ context.Context, workflow string, _, _ event.Time, each func([]byte)) (bool, error) {
+	for _, b := range f.revisions[workflow] {
+		each(b)
+	}
+	return true, nil
 }
 
 // sourcesOf is the fake's other half: both have a method Partition.
@@ -103,9 +149,20 @@ func (f *fake) add(t testing.TB, lines ...[]byte) {
 		if reason := d.DecodeStructured(line, 0, &e); reason != event.OK {
 			t.Fatalf("line %d: %s", i+1, reason)
 		}
-		f.batch.Add(&e, freshness.Position{Topic: "t", Offset: int64(i)})
+		f.batch.Add(&e, freshness.Position{Topic: topicOf(e.Type), Offset: int64(len(f.lines))})
+		f.lines = append(f.lines, line)
 		f.now = max(f.now, e.Time)
+		if i, known := slices.BinarySearch(f.ids, e.Subject); !known && e.Type.Category() != event.Source {
+			f.ids = slices.Insert(f.ids, i, strings.Clone(e.Subject))
+		}
 	}
+}
+
+func topicOf(t event.Type) string {
+	if t.Category() == event.Source {
+		return "context.source"
+	}
+	return "workflow.context"
 }
 
 // live lets it be an instant, of which everything has been applied.
@@ -127,8 +184,12 @@ func (f *fake) serve(t testing.TB, cfg Config) *Server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.Attach(Engine{Workflows: f, Sources: sourcesOf{f}, Contracts: f})
+	s.Attach(f.engine())
 	return s
+}
+
+func (f *fake) engine() Engine {
+	return Engine{Rows: f, Sources: sourcesOf{f}, Contracts: f, Records: f, Status: func() Status { return Status{Instance: "fake"} }}
 }
 
 // post asks a server and returns the status and the answer.

@@ -19,9 +19,11 @@ import (
 
 // Engine is what the server asks of the engine.
 type Engine struct {
-	Workflows check.Workflows
+	Rows      Rows
 	Sources   check.Sources
 	Contracts check.Contracts
+	Records   Records
+	Status    func() Status
 }
 
 // Deps is what a Server works with.
@@ -50,9 +52,12 @@ type Server struct {
 	tokens  *access.Tokens // nil: nobody is asked who they are
 	anyone  *access.Client
 	waiters chan struct{}
-	judge   atomic.Pointer[check.Judge] // nil while the engine is not there
+	engine  atomic.Pointer[Engine]      // nil while the engine is not there
+	judge   atomic.Pointer[check.Judge] // of it
 	mux     *http.ServeMux
 	pool    sync.Pool // *exchange
+
+	certificate certificate
 }
 
 // New returns a server with the routes of the checks.
@@ -78,9 +83,19 @@ func New(cfg Config, d Deps) (*Server, error) {
 		Route{"POST /v1/check", access.Check, s.serveCheck},
 		Route{"POST /v1/gate", access.Check, s.serveGate},
 		Route{"POST /v1/check:batch", access.Check, s.serveBatch},
+		Route{"GET /v1/workflows", access.Read, s.serveWorkflows},
+		Route{"GET /v1/workflows/{id}", access.Read, s.serveWorkflow},
+		Route{"GET /v1/workflows/{id}/timeline", access.Explain, s.serveTimeline},
+		Route{"GET /v1/decisions/{workflow}/{decision}", access.Explain, s.serveDecision},
+		Route{"GET /v1/sources/{kind}/{key}", access.Read, s.serveSource},
+		Route{"GET /v1/sources/{kind}/{key}/users", access.Explain, s.serveUsers},
+		Route{"GET /v1/status", access.Read, s.serveStatus},
 	)
 	return s, nil
 }
+
+// Key returns the key that signs the ids of checks, nil if there is none.
+func (s *Server) Key() []byte { return s.key }
 
 // Add adds routes.
 func (s *Server) Add(routes ...Route) {
@@ -91,11 +106,15 @@ func (s *Server) Add(routes ...Route) {
 
 // Attach lets the server ask an engine.
 func (s *Server) Attach(e Engine) {
-	s.judge.Store(&check.Judge{Workflows: e.Workflows, Sources: e.Sources, Contracts: e.Contracts, Now: s.Now, Waiters: s.waiters})
+	s.engine.Store(&e)
+	s.judge.Store(&check.Judge{Workflows: e.Rows, Sources: e.Sources, Contracts: e.Contracts, Now: s.Now, Waiters: s.waiters})
 }
 
 // Detach takes the engine away: what is asked from now on is answered without one.
-func (s *Server) Detach() { s.judge.Store(nil) }
+func (s *Server) Detach() {
+	s.judge.Store(nil)
+	s.engine.Store(nil)
+}
 
 // Handler returns the whole of the server. Local says that it listens where only this machine reaches it.
 func (s *Server) Handler(local bool) http.Handler {

@@ -24,3 +24,22 @@ func (d *DB) ReadRow(t Table, partition int32, key string) ([]byte, error) {
 // OnCommitted has f called with the records of every transaction of the partition, once they are in Pebble and before anybody else is
 // told. The slice is f's only while it runs. It belongs to the partition's goroutine, before the first transaction.
 func (p *Partition) OnCommitted(f func([]Write)) { p.committed = f }
+
+// ScanRows calls f for the committed rows of a partition from a key on, in the order of their keys, until it returns false. Key and value
+// are f's only while it runs.
+func (d *DB) ScanRows(t Table, partition int32, from string, f func(key, value []byte) bool) error {
+	pre := prefix(spaceRow, t, partition)
+	it, err := d.db.NewIter(&pebble.IterOptions{LowerBound: append(pre[:len(pre):len(pre)], from...), UpperBound: prefix(spaceRow, t, partition+1)})
+	if err != nil {
+		return fmt.Errorf("scan rows of partition %d: %w", partition, err)
+	}
+	for ok := it.First(); ok; ok = it.Next() {
+		if !f(it.Key()[len(pre):], it.Value()) {
+			break
+		}
+	}
+	if err := it.Close(); err != nil {
+		return fmt.Errorf("scan rows of partition %d: %w", partition, err)
+	}
+	return nil
+}

@@ -22,15 +22,15 @@ const (
 
 // page is what one raw fetch says of a partition to a reader of committed records.
 type page struct {
-	offsets []int64 // of the records the reader would be given, in order
-	next    int64   // the position after all that the answer holds, markers and aborted records included
-	stable  int64   // the last stable offset
+	records []*kgo.Record // those the reader would be given, in order
+	next    int64         // the position after all that the answer holds, markers and aborted records included
+	stable  int64         // the last stable offset
 }
 
 // scan walks over what a reader of committed records would be given in [from, to) and calls visit for each record, until visit says that
 // it is enough, the position has reached to, or the log holds nothing more that is stable. It returns the position reached: that of the
 // record at which visit stopped, else the first offset that has not been looked at.
-func (l *Logs) scan(ctx context.Context, tp TopicPartition, from, to int64, visit func(offset int64) (enough bool)) (int64, error) {
+func (l *Logs) scan(ctx context.Context, tp TopicPartition, from, to int64, visit func(r *kgo.Record) (enough bool)) (int64, error) {
 	empty := backoff.New(ctx, backoff.Config{MinBackoff: 20 * time.Millisecond, MaxBackoff: 200 * time.Millisecond, MaxRetries: emptyAnswers})
 	for from < to {
 		p, err := l.page(ctx, tp, from)
@@ -43,12 +43,12 @@ func (l *Logs) scan(ctx context.Context, tp TopicPartition, from, to int64, visi
 		if err != nil {
 			return from, err
 		}
-		for _, o := range p.offsets {
-			if o >= to {
+		for _, r := range p.records {
+			if r.Offset >= to {
 				return to, nil
 			}
-			if visit(o) {
-				return o, nil
+			if visit(r) {
+				return r.Offset, nil
 			}
 		}
 		switch {
@@ -121,11 +121,7 @@ func readPage(tp TopicPartition, from int64, answer *kmsg.FetchResponseTopicPart
 	if got.Err != nil {
 		return page{}, got.Err
 	}
-	p := page{next: next, stable: got.LastStableOffset, offsets: make([]int64, len(got.Records))}
-	for i, r := range got.Records {
-		p.offsets[i] = r.Offset
-	}
-	return p, nil
+	return page{next: next, stable: got.LastStableOffset, records: got.Records}, nil
 }
 
 // fetchRequest asks for committed records without waiting for any and outside of a fetch session.

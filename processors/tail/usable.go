@@ -9,6 +9,7 @@ import (
 
 	"github.com/go-kit/log/level"
 	"github.com/grafana/dskit/backoff"
+	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 const (
@@ -40,7 +41,7 @@ func (l *Logs) Usable(ctx context.Context, topic string, partition int32) (int64
 // records, at most to the last stable offset. With an error, next is how far it was safe to move before.
 func (l *Logs) Next(ctx context.Context, topic string, partition int32, from int64) (next int64, hasRecord bool, err error) {
 	tp := TopicPartition{Topic: topic, Partition: partition}
-	next, err = l.scan(ctx, tp, from, math.MaxInt64, func(int64) bool {
+	next, err = l.scan(ctx, tp, from, math.MaxInt64, func(*kgo.Record) bool {
 		hasRecord = true
 		return true
 	})
@@ -60,8 +61,8 @@ func (l *Logs) afterLastRecord(ctx context.Context, tp TopicPartition, end int64
 	for width := int64(firstWindow); to > start; width *= windowGrowth {
 		from := max(start, end-width)
 		last := int64(-1)
-		if _, err := l.scan(ctx, tp, from, to, func(o int64) bool {
-			last = o
+		if _, err := l.scan(ctx, tp, from, to, func(r *kgo.Record) bool {
+			last = r.Offset
 			return false
 		}); err != nil {
 			return 0, err

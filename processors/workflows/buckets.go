@@ -108,7 +108,7 @@ func (b *book) account(w *freshness.Workflow, u *freshness.Use, v *freshness.Ver
 	if was.gone || text == u.Said.Counted {
 		return u.Said.Counted, nil
 	}
-	e := budget.Evidence{Verdict: v.Kind, Workflow: w.ID, DecisionID: u.DecisionID, Trace: traceID(u)}
+	e := budget.Evidence{Verdict: v.Kind, Workflow: w.ID, DecisionID: u.DecisionID, Trace: u.TraceID()}
 	for _, name := range was.objectives {
 		e.Time = was.at
 		found, err := b.takeOut(name, &was, e)

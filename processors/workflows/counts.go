@@ -3,6 +3,7 @@ package workflows
 import (
 	"strconv"
 
+	"github.com/freshet-io/freshet/checkid"
 	"github.com/freshet-io/freshet/freshness"
 	"github.com/freshet-io/freshet/internal/metrics"
 	"github.com/prometheus/client_golang/prometheus"
@@ -41,14 +42,14 @@ func (c *counts) of(m *metrics.Metrics, workflow, kind, contract string) *itemCo
 }
 
 // first counts a first final verdict.
-func (c *counts) first(m *metrics.Metrics, u *freshness.Use, v *freshness.Verdict, check *acted) {
+func (c *counts) first(m *metrics.Metrics, u *freshness.Use, v *freshness.Verdict, check *checkid.Act) {
 	workflow, contract := m.Labels.Workflow(v.WorkflowType), ""
 	if v.Contract != nil {
 		contract = v.Contract.Hash
 	}
 	m.Decisions.WithLabelValues(workflow, u.Kind.String(), v.Kind.String(), u.Traffic.String()).Inc()
 	if u.Kind == freshness.Executed {
-		m.Acts.WithLabelValues(workflow, check.outcome(), strconv.FormatBool(check.superseded)).Inc()
+		m.Acts.WithLabelValues(workflow, outcome(check), strconv.FormatBool(check.Superseded)).Inc()
 	}
 	if v.Kind == freshness.IsUnknown {
 		v.Reasons.Each(func(reason freshness.Reason) {

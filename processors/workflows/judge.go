@@ -1,6 +1,7 @@
 package workflows
 
 import (
+	"github.com/freshet-io/freshet/checkid"
 	"github.com/freshet-io/freshet/event"
 	"github.com/freshet-io/freshet/freshness"
 	"github.com/freshet-io/freshet/topology"
@@ -135,8 +136,8 @@ func (pt *partition) judge(r *row, u *freshness.Use) error {
 			return nil
 		}
 	}
-	check := pt.actOf(r, u, v)
-	digest := v.Digest(u, check.text())
+	check := checkid.ActOf(pt.g.CheckKey, r.w, u, v)
+	digest := v.Digest(u, check.Text())
 	unsettled := v.Unsettled()
 	if !first && digest == u.Said.Digest {
 		if unsettled != u.Said.Unsettled {

@@ -42,7 +42,7 @@ func TestTheLargestVerdictFits(t *testing.T) {
 	if v.Kind != freshness.IsStale || len(v.Items) != lim.Items || len(v.Items[0].Causes) == 0 {
 		t.Fatalf("%v of %d items", v.Kind, len(v.Items))
 	}
-	size := len(appendVerdict(nil, w, u, &v, &acted{}))
+	size := len(freshness.AppendVerdict(nil, w, u, &v, ""))
 	// What is left is for key and headers, and for shares of causes and owners with longer names.
 	if limit := topology.RowBytes - 64<<10; size > limit {
 		t.Errorf("a verdict of %d bytes, where a record has room for %d", size, limit)

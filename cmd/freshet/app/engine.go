@@ -5,8 +5,11 @@ import (
 	"github.com/freshet-io/freshet/freshness"
 	"github.com/freshet-io/freshet/processors/clock"
 	"github.com/freshet-io/freshet/processors/sources"
+	"github.com/freshet-io/freshet/processors/workflows"
 	"github.com/freshet-io/freshet/processors/workflows/read"
+	"github.com/freshet-io/freshet/query"
 	"github.com/freshet-io/freshet/query/check"
+	"github.com/freshet-io/freshet/state"
 	"github.com/freshet-io/freshet/topology"
 )
 
@@ -33,6 +36,14 @@ func (r *rows) Owner(partition int32) check.Owner { return check.Owner{Here: r.H
 func (r *rows) Clock(partition int32) check.Clock {
 	applied, complete, live := r.clock.Read(partition)
 	return check.Clock{Applied: applied, Complete: min(complete, applied-r.lateness), Live: live}
+}
+
+// Partitions returns how many partitions there are.
+func (r *rows) Partitions() int32 { return r.partitions }
+
+// Holders calls f for the workflows of a partition that hold an item or have used it.
+func (r *rows) Holders(partition int32, kind, key string, after []byte, f func(workflow string, place []byte) bool) error {
+	return r.Store(partition, func(db *state.DB) error { return workflows.Holders(db, partition, kind, key, after, f) })
 }
 
 // items is the View as the query server asks for it.
@@ -62,7 +73,7 @@ func (i *items) Clocks(to []check.Clock) []check.Clock {
 }
 
 var (
-	_ check.Workflows   = (*rows)(nil)
+	_ query.Rows        = (*rows)(nil)
 	_ check.Sources     = (*items)(nil)
 	_ freshness.Sources = (*items)(nil)
 )

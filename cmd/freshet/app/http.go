@@ -38,12 +38,15 @@ func (a *App) serveReady(w http.ResponseWriter, _ *http.Request) {
 	say(w, http.StatusOK, "ready")
 }
 
+// refreshPace is how often files are looked at that may change while the server runs.
+const refreshPace = 5 * time.Second
+
 // newHTTP lets the query server listen.
 func (a *App) newHTTP() (services.Service, error) {
 	if a.cfg.HTTPListen == "" {
 		return services.NewIdleService(nil, nil), nil
 	}
-	srv := &http.Server{Handler: a.query.Handler(a.cfg.local()), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second, WriteTimeout: time.Minute, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10}
+	var srv *http.Server
 	failed := make(chan error, 1)
 	start := func(context.Context) error {
 		l, err := net.Listen("tcp", a.cfg.HTTPListen)
@@ -51,18 +54,30 @@ func (a *App) newHTTP() (services.Service, error) {
 			return fmt.Errorf("-http.listen %q: %w", a.cfg.HTTPListen, err)
 		}
 		a.httpAddr = l.Addr().String()
+		if srv, l, err = a.query.HTTP(l, a.cfg.local()); err != nil {
+			return err
+		}
 		go func() { failed <- srv.Serve(l) }()
 		return nil
 	}
 	run := func(ctx context.Context) error {
-		select {
-		case <-ctx.Done():
-			return nil
-		case err := <-failed:
-			return fmt.Errorf("serve HTTP: %w", err)
+		tick := time.NewTicker(refreshPace)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return nil
+			case err := <-failed:
+				return fmt.Errorf("serve HTTP: %w", err)
+			case <-tick.C:
+				a.query.Refresh()
+			}
 		}
 	}
 	stop := func(error) error {
+		if srv == nil {
+			return nil
+		}
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 		defer cancel()
 		if err := srv.Shutdown(ctx); err != nil && !errors.Is(err, context.DeadlineExceeded) {

@@ -323,7 +323,7 @@ func (a *App) newWorkflows() (services.Service, error) {
 			Events: a.events, Contracts: &a.contracts, View: a.view, SourceTable: a.graph.Sources.Table,
 			Partitioner: a.graph.Partitioner, Logs: a.logs, DB: a.db, Clock: c, Limits: freshness.DefaultLimits(),
 			Verdicts: a.graph.Verdicts, Detections: workflows.Topic{Name: a.graph.Detections, Partitions: int32(a.cfg.Topics.Partitions)},
-			Buckets: a.graph.Buckets, Reads: a.reads, Metrics: a.m, Now: a.now, Logger: a.logger,
+			Buckets: a.graph.Buckets, Reads: a.reads, CheckKey: a.query.Key(), Metrics: a.m, Now: a.now, Logger: a.logger,
 		})
 		return a.spec(g, state.Workflows, workflows.Schema), group
 	}), nil

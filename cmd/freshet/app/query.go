@@ -5,6 +5,7 @@ import (
 
 	"github.com/freshet-io/freshet/event"
 	"github.com/freshet-io/freshet/freshness"
+	"github.com/freshet-io/freshet/internal/metrics"
 	"github.com/freshet-io/freshet/processors/clock"
 	"github.com/freshet-io/freshet/query"
 	"github.com/freshet-io/freshet/topology"
@@ -27,12 +28,14 @@ func (a *App) newQuery() (services.Service, error) {
 	start := func(context.Context) error {
 		w, s := a.graph.Workflows, a.graph.Sources
 		a.query.Attach(query.Engine{
-			Workflows: &rows{
+			Rows: &rows{
 				Reader: a.reads, clock: a.clockOf(w.Name), partitioner: a.graph.Partitioner, partitions: w.Partitions, lateness: a.latest(w),
 				reach: &reach{graph: a.graph, logs: a.logs, view: a.view, rekeyed: a.rekeyed, clocks: a.clockOf},
 			},
 			Sources:   &items{View: a.view, partitioner: a.graph.Partitioner, lateness: a.latest(s)},
 			Contracts: &a.contracts,
+			Records:   &records{graph: a.graph, logs: a.logs},
+			Status:    a.status,
 		})
 		return nil
 	}
@@ -61,4 +64,45 @@ func (a *App) latest(group topology.Group) event.Time {
 		most = max(most, a.bounds(from.Topic).Lateness)
 	}
 	return event.Time(most)
+}
+
+// status says how this instance stands.
+func (a *App) status() query.Status {
+	s := query.Status{Instance: a.cfg.InstanceID, Version: metrics.ReadBuild().Version}
+	if cur, ok := a.contracts.Current(); ok {
+		s.Contract = cur.Hash
+	}
+	err := a.Ready()
+	if s.Ready = err == nil; !s.Ready {
+		s.Why = err.Error()
+	}
+	now := a.mono.Now()
+	for _, p := range a.Partitions() {
+		one := query.PartitionStatus{
+			Group: p.Group, Partition: p.ID, Owner: a.cfg.InstanceID, Live: p.Live, RecordsBehind: p.Behind, HeldBy: p.HeldBy, HeldWhy: p.HeldWhy,
+			Positions: a.positions(p.Group, p.ID),
+		}
+		if p.Live {
+			lag := max(0, float64(now-p.AppliedThrough)/1000)
+			one.AppliedThrough, one.CompleteThrough, one.LagS = &p.AppliedThrough, &p.CompleteThrough, &lag
+		}
+		s.Partitions = append(s.Partitions, one)
+	}
+	return s
+}
+
+// positions returns the committed positions of a partition.
+func (a *App) positions(group string, partition int32) map[string]int64 {
+	all := map[string]int64{}
+	for _, g := range a.graph.Groups {
+		if g.Name != group {
+			continue
+		}
+		for _, topic := range g.Inputs {
+			if at, known := a.clockOf(group).Position(topic, partition); known {
+				all[topic] = at
+			}
+		}
+	}
+	return all
 }

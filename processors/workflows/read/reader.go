@@ -197,3 +197,36 @@ func (r *Reader) Close() {
 	defer r.mu.Unlock()
 	r.closed = true
 }
+
+// Scan calls f for the workflows of a partition, from an id on, in the order of ids, until it returns false. What f gets is its to keep.
+func (r *Reader) Scan(partition int32, from string, f func(w *freshness.Workflow) bool) error {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	if r.closed || !r.Here(partition) {
+		return fmt.Errorf("%w %d", ErrNotHere, partition)
+	}
+	var bad error
+	err := r.db.ScanRows(state.Workflows, partition, max(from, firstID), func(key, value []byte) bool {
+		w, err := state.DecodeWorkflow(string(key), append([]byte(nil), value...), nil)
+		if err != nil {
+			bad = fmt.Errorf("partition %d: %w", partition, err)
+			return false
+		}
+		w.Prepare()
+		return f(w)
+	})
+	return errors.Join(bad, err)
+}
+
+// firstID is behind all control rows: their keys begin with byte 0.
+const firstID = "\x01"
+
+// Store calls f with the store, which stays open while it runs.
+func (r *Reader) Store(partition int32, f func(db *state.DB) error) error {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	if r.closed || !r.Here(partition) {
+		return fmt.Errorf("%w %d", ErrNotHere, partition)
+	}
+	return f(r.db)
+}

@@ -1,0 +1,296 @@
+package query
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"slices"
+
+	"github.com/freshet-io/freshet/event"
+	"github.com/freshet-io/freshet/freshness"
+	"github.com/freshet-io/freshet/query/access"
+	"github.com/freshet-io/freshet/query/check"
+)
+
+// summary is a workflow in a list.
+type summary struct {
+	Workflow string      `json:"workflow"`
+	Type     *string     `json:"workflow_type"`
+	State    string      `json:"state"`
+	Verdict  string      `json:"verdict"`
+	Reasons  []string    `json:"reasons"`
+	Items    int         `json:"items"`
+	Uses     int         `json:"decisions"`
+	First    event.Time  `json:"first_event_at"`
+	Last     event.Time  `json:"last_event_at"`
+	Ended    *event.Time `json:"ended_at"`
+}
+
+// workflowStates are the states a list can be asked for.
+func workflowStates() []string { return []string{"open", "ended", "seen"} }
+
+// stateOf says how far a workflow has come: seen before its start, open, ended.
+func stateOf(w *freshness.Workflow) string {
+	switch {
+	case w.Over.Set:
+		return "ended"
+	case w.Open():
+		return "open"
+	}
+	return "seen"
+}
+
+// serveWorkflows lists the workflows of this instance by partition and id.
+func (s *Server) serveWorkflows(w http.ResponseWriter, r *http.Request, c *access.Client) {
+	e := s.engineOr(w)
+	if e == nil {
+		return
+	}
+	p := query(r, "state", "verdict", "type", "limit", "cursor")
+	l := listing{Engine: e, client: c, limit: p.limit(), at: s.Now(), kind: p.Get("type"),
+		state: p.oneOf("state", workflowStates()...), verdict: p.oneOf("verdict", "fresh", "stale", "unknown")}
+	from := p.cursor(e.Rows.Partitions())
+	if p.refused(w) {
+		return
+	}
+	if err := l.run(from); err != nil {
+		s.failed(w, err)
+		return
+	}
+	s.answer(w, map[string]any{"workflows": l.found, "next": l.next, "partitions": map[string]any{"here": l.here, "of": e.Rows.Partitions()}})
+}
+
+// listing is a page of workflows that is being put together.
+type listing struct {
+	*Engine
+	client               *access.Client
+	state, verdict, kind string
+	limit                int
+	at                   event.Time
+	v                    freshness.Verdict
+
+	found []summary
+	here  []int32
+	next  *cursor
+}
+
+// run looks at rows from a place on until the page is full, or enough rows have been looked at: then it ends where it has come to.
+func (l *listing) run(from *cursor) error {
+	l.found, l.here = []summary{}, []int32{}
+	looked := 0
+	for p := range l.Rows.Partitions() {
+		if !l.Rows.Owner(p).Here {
+			continue
+		}
+		l.here = append(l.here, p)
+		first := ""
+		switch {
+		case l.next != nil || from != nil && p < from.partition:
+			continue
+		case from != nil && p == from.partition:
+			first = string(from.at) + "\x00"
+		}
+		err := l.Rows.Scan(p, first, func(w *freshness.Workflow) bool {
+			l.add(w)
+			if looked++; looked >= scanLimit || len(l.found) >= l.limit {
+				l.next = &cursor{partition: p, at: []byte(w.ID)}
+			}
+			return l.next == nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// add adds a workflow to the page if it is one that was asked for.
+func (l *listing) add(w *freshness.Workflow) {
+	state := stateOf(w)
+	if l.state != "" && state != l.state || l.kind != "" && w.Type.Name != l.kind || !l.client.Sees(w.Type.Name) {
+		return
+	}
+	w.JudgeAt(l.at, "", l.Sources, l.Contracts.At(l.at), &l.v)
+	if l.verdict != "" && l.v.Kind.String() != l.verdict {
+		return
+	}
+	one := summary{
+		Workflow: w.ID, Type: nameOrNull(w.Type.Name), State: state, Verdict: l.v.Kind.String(), Reasons: l.v.Reasons.Names(),
+		Items: len(w.Items), Uses: len(w.Uses), First: w.First, Last: w.Last,
+	}
+	if w.Over.Set {
+		one.Ended = &w.Over.Time
+	}
+	l.found = append(l.found, one)
+}
+
+// held is what a workflow has of an item.
+type held struct {
+	Kind     string      `json:"kind"`
+	Key      string      `json:"key"`
+	Version  *string     `json:"version"`
+	Seq      *int64      `json:"seq"`
+	LoadedAt *event.Time `json:"loaded_at"`
+	At       *place      `json:"at"`
+	Loads    int         `json:"loads"`
+	Dropped  *event.Time `json:"dropped_at"`
+}
+
+func heldOf(w *freshness.Workflow) []held {
+	all := make([]held, 0, len(w.Items))
+	for i := range w.Items {
+		h := &w.Items[i]
+		one := held{Kind: h.Kind, Key: h.Key, Loads: len(h.Loads)}
+		if n := len(h.Loads); n > 0 {
+			l := &h.Loads[n-1]
+			at := placeOf(w.TopicOf(l.At))
+			one.Version, one.LoadedAt, one.At = nameOrNull(l.Ref.Version), &l.Time, &at
+			if l.Ref.HasSeq {
+				one.Seq = &l.Ref.Seq
+			}
+		}
+		if n := len(h.Drops); n > 0 && (one.LoadedAt == nil || h.Drops[n-1].Time >= *one.LoadedAt) {
+			one.Dropped = &h.Drops[n-1].Time
+		}
+		all = append(all, one)
+	}
+	return all
+}
+
+// decided is a use in the answer about its workflow.
+type decided struct {
+	DecisionID string      `json:"decision_id"`
+	Use        string      `json:"use"`
+	Class      *string     `json:"class"`
+	UsedAt     event.Time  `json:"used_at"`
+	Verdict    *string     `json:"verdict"` // null: not final
+	Revision   int32       `json:"revision"`
+	JudgedAt   *event.Time `json:"judged_at"`
+	At         place       `json:"at"`
+}
+
+func decisionsOf(w *freshness.Workflow) []decided {
+	uses := w.Uses
+	if len(uses) > longestPage {
+		uses = uses[len(uses)-longestPage:]
+	}
+	all := make([]decided, 0, len(uses))
+	for i := range uses {
+		u := &uses[i]
+		d := decided{DecisionID: u.DecisionID, Use: u.Kind.String(), UsedAt: u.Time, Revision: u.Said.Revision, At: placeOf(w.TopicOf(u.At))}
+		if u.HasClass {
+			d.Class = &u.Class
+		}
+		if u.Said.Revision > 0 {
+			verdict := u.Said.Verdict.String()
+			d.Verdict, d.JudgedAt = &verdict, &u.Said.JudgedAt
+		}
+		all = append(all, d)
+	}
+	return all
+}
+
+// serveWorkflow says all that is known of a workflow; "live" is the answer to a check of it.
+func (s *Server) serveWorkflow(w http.ResponseWriter, r *http.Request, c *access.Client) {
+	e, row := s.workflow(w, r, c, r.PathValue("id"))
+	if row == nil {
+		return
+	}
+	x := s.borrow()
+	defer s.giveBack(x)
+	if err := s.ask(r, &check.Request{Workflow: row.ID, MaxLag: check.DefaultLag}, &x.answer); err != nil {
+		s.failed(w, err)
+		return
+	}
+	live := append(x.answer.Append([]byte{'{'}, s.key), '}')
+	open := map[string]any{
+		"workflow": row.ID, "workflow_type": nameOrNull(row.Type.Name), "state": stateOf(row), "events": len(row.Lines),
+		"first_event_at": row.First, "last_event_at": row.Last, "started_at": markTime(row.Begun), "ended_at": markTime(row.Over), "ended_by": nil,
+		"items": heldOf(row), "live": json.RawMessage(live), "decisions": decisionsOf(row), "decisions_total": len(row.Uses),
+		"left_out": row.Cut, "partition": e.Rows.Partition(row.ID),
+	}
+	if row.Over.Set {
+		open["ended_by"] = row.Over.Type.String()
+	}
+	s.answer(w, open)
+}
+
+func markTime(m freshness.Mark) *event.Time {
+	if !m.Set {
+		return nil
+	}
+	return &m.Time
+}
+
+// serveTimeline lists the events of a workflow in the order of event time, as their records have them.
+func (s *Server) serveTimeline(w http.ResponseWriter, r *http.Request, c *access.Client) {
+	e, row := s.workflow(w, r, c, r.PathValue("id"))
+	if row == nil {
+		return
+	}
+	p := query(r, "limit", "cursor")
+	limit, from := p.limit(), p.cursor(e.Rows.Partitions())
+	if p.refused(w) {
+		return
+	}
+	first := 0
+	if from != nil {
+		first = afterLine(row, from.at)
+	}
+	lines := row.Lines[first:]
+	var next *cursor
+	if len(lines) > limit {
+		lines = lines[:limit]
+		next = &cursor{partition: e.Rows.Partition(row.ID), at: lineKey(&lines[limit-1])}
+	}
+	events := make([]fact, len(lines))
+	for i := range lines {
+		events[i] = fact{Time: lines[i].Time, Type: lines[i].Type.String(), At: placeOf(row.TopicOf(lines[i].At))}
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), explainTime)
+	defer cancel()
+	if err := s.facts(ctx, e.Records, events); err != nil {
+		s.failed(w, err)
+		return
+	}
+	gone := 0
+	for i := range events {
+		if events[i].Gone {
+			gone++
+		}
+	}
+	s.answer(w, map[string]any{
+		"workflow": row.ID, "events": events, "total": len(row.Lines), "next": next,
+		"completeness": map[string]any{"gone": gone, "left_out": row.Cut.Lines},
+	})
+}
+
+// lineKey names a line so that the next page begins behind it, whatever comes before it meanwhile.
+func lineKey(l *freshness.Line) []byte {
+	b := make([]byte, 0, 20)
+	for _, n := range []uint64{uint64(l.Time) ^ 1<<63, l.Ident} {
+		for shift := 56; shift >= 0; shift -= 8 {
+			b = append(b, byte(n>>shift))
+		}
+	}
+	return append(b, byte(l.Digest>>24), byte(l.Digest>>16), byte(l.Digest>>8), byte(l.Digest))
+}
+
+// afterLine returns where the first line behind a key stands.
+func afterLine(w *freshness.Workflow, key []byte) int {
+	i, found := slices.BinarySearchFunc(w.Lines, key, func(l freshness.Line, key []byte) int { return slices.Compare(lineKey(&l), key) })
+	if found {
+		i++
+	}
+	return i
+}
+
+// sortedFacts returns the order of facts by event time, then by where they lie.
+func sortedFacts(facts []fact) []int {
+	order := make([]int, len(facts))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return int(facts[a].Time - facts[b].Time) })
+	return order
+}

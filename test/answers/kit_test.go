@@ -97,15 +97,19 @@ func token(r *kgo.Record) string {
 // record makes the record of an event.
 func (e *engine) record(topic, kind, subject string, at event.Time, data string) *kgo.Record {
 	e.t.Helper()
-	id := fmt.Sprintf("%s/%s/%s/%s", kind, subject, at, data)
-	line := fmt.Sprintf(`{"specversion":"1.0","id":%q,"source":"/test","type":%q,"subject":%q,"time":%q,"workflowtype":"refund","datacontenttype":"application/json","data":%s}`,
-		id, kind, subject, at, data)
-	r := e.Records(e.ctx, [][]byte{[]byte(line)})[0]
+	r := e.Records(e.ctx, [][]byte{line(kind, subject, at, data)})[0]
 	r.Timestamp = time.Now()
 	if r.Topic != e.Name(topic) {
 		e.t.Fatalf("%s goes to %s, not to %s", kind, r.Topic, topic)
 	}
 	return r
+}
+
+// line is a structured event.
+func line(kind, subject string, at event.Time, data string) []byte {
+	id := fmt.Sprintf("%s/%s/%s/%s", kind, subject, at, data)
+	return fmt.Appendf(nil, `{"specversion":"1.0","id":%q,"source":"/test","type":%q,"subject":%q,"time":%q,"workflowtype":"refund","datacontenttype":"application/json","data":%s}`,
+		id, kind, subject, at, data)
 }
 
 func now() event.Time { return event.Of(time.Now()) }

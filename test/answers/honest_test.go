@@ -1,0 +1,237 @@
+package answers
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/freshet-io/freshet/embedded"
+	"github.com/freshet-io/freshet/event"
+	"github.com/freshet-io/freshet/test/harness"
+	"github.com/go-kit/log"
+	"github.com/grafana/dskit/services"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+const refunds = "testdata/refund.yaml"
+
+// policy publishes a version of policy/p.
+func (e *engine) policy(seq int) string {
+	e.t.Helper()
+	return e.tell("context.source", "source.updated", "policy/p", now(), fmt.Sprintf(`{"kind":"policy","key":"p","version":"v%d","seq":%d}`, seq, seq))
+}
+
+// loads makes a workflow load a version of policy/p.
+func (e *engine) loads(workflow string, seq int) string {
+	e.t.Helper()
+	return e.tell("workflow.context", "context.loaded", workflow, now(), fmt.Sprintf(`{"refs":[{"kind":"policy","key":"p","seq":%d}]}`, seq))
+}
+
+// An agent that checks with the acknowledgement of what it has just written sees it, and never an answer from before it.
+func TestReadYourWrites(t *testing.T) {
+	e := start(t, refunds, harness.Options{Partitions: 4})
+	for i := 1; i <= 20; i++ {
+		id := fmt.Sprint("w", i)
+		published := e.policy(i)
+		loaded := e.loads(id, i)
+		answer := e.check(`{"workflow":%q,"at_least":[%s,%s],"wait_s":20}`, id, published, loaded)
+		if says(answer) != "fresh" {
+			t.Fatalf("%d: %v", i, answer)
+		}
+		if item := answer["items"].([]any)[0].(map[string]any); item["used"].(map[string]any)["seq"] != float64(i) || item["current"].(map[string]any)["seq"] != float64(i) {
+			t.Fatalf("%d: %v", i, item)
+		}
+		// The one before is now one version behind.
+		if i > 1 {
+			if answer := e.check(`{"workflow":"w%d","at_least":[%s],"wait_s":20}`, i-1, published); says(answer) != "stale versions" {
+				t.Fatalf("%d: %v", i, answer)
+			}
+		}
+	}
+}
+
+func TestARecordThatIsNotThereYet(t *testing.T) {
+	e := start(t, refunds, harness.Options{Partitions: 2})
+	e.policy(1)
+	r := e.record("workflow.context", "context.loaded", "w", now(), `{"refs":[{"kind":"policy","key":"p","seq":1}]}`)
+	e.Produce(e.ctx, r)
+	e.until("fresh", `{"workflow":"w"}`)
+	ahead := fmt.Sprintf(`{"topic":%q,"partition":%d,"offset":%d}`, r.Topic, r.Partition, r.Offset+1)
+	answer := e.check(`{"workflow":"w","at_least":[%s],"wait_s":0.05}`, ahead)
+	if says(answer) != "unknown not_up_to_bound" || answer["action"] != "wait" || len(answer["items"].([]any)) != 0 {
+		t.Errorf("%v", answer)
+	}
+	// It is waited for, and the answer comes with the commit of the record that was missing.
+	asked := make(chan map[string]any, 1)
+	go func() { asked <- e.check(`{"workflow":"w","at_least":[%s],"wait_s":30}`, ahead) }()
+	again := e.record("workflow.context", "context.dropped", "w", now(), `{"refs":[{"kind":"policy","key":"p"}]}`)
+	e.Produce(e.ctx, again)
+	if answer := <-asked; says(answer) != "unknown no_context" {
+		t.Errorf("%v", answer)
+	}
+	for at, pointer := range map[string]string{
+		`{"topic":"nowhere","partition":0,"offset":0}`:                         "/at_least/0",
+		fmt.Sprintf(`{"topic":%q,"partition":99,"offset":0}`, r.Topic):         "/at_least/0",
+		fmt.Sprintf(`{"topic":%q,"partition":0,"offset":0}`, "freshet.alerts"): "/at_least/0",
+	} {
+		if status, answer := e.ask(http.MethodPost, "/v1/check", `{"workflow":"w","at_least":[`+at+`]}`); status != 400 || answer["pointer"] != pointer {
+			t.Errorf("%s: %d %v", at, status, answer)
+		}
+	}
+}
+
+// A record that lies where its key does not say is there once its copy is.
+func TestAMisplacedRecordIsReachedWithItsCopy(t *testing.T) {
+	e := start(t, refunds, harness.Options{Partitions: 4})
+	for i := range 5 {
+		workflow := fmt.Sprint("w", i)
+		source := e.record("context.source", "source.updated", "policy/p", now(), fmt.Sprintf(`{"kind":"policy","key":"p","seq":%d}`, i+1))
+		load := e.record("workflow.context", "context.loaded", workflow, now(), fmt.Sprintf(`{"refs":[{"kind":"policy","key":"p","seq":%d}]}`, i+1))
+		for _, r := range []*kgo.Record{source, load} {
+			r.Partition = (r.Partition + 1) % 4
+		}
+		e.Produce(e.ctx, source, load)
+		if answer := e.check(`{"workflow":%q,"at_least":[%s,%s],"wait_s":20}`, workflow, token(source), token(load)); says(answer) != "fresh" {
+			t.Fatalf("%v", answer)
+		}
+	}
+}
+
+func TestUnknownNeverFresh(t *testing.T) {
+	e := start(t, refunds, harness.Options{Partitions: 2})
+	for body, want := range map[string]string{
+		`{"workflow":"nobody"}`: "unknown unknown_workflow",
+	} {
+		e.until(want, "%s", body)
+	}
+	e.tell("workflow.control", "task.started", "w", now(), `{}`)
+	e.until("unknown no_context", `{"workflow":"w"}`)
+	e.until("unknown unknown_source", `{"workflow":"w","items":[{"kind":"policy","key":"p","seq":1}]}`)
+	// A source that has gone silent says nothing that can be relied on; a sign of life cures it.
+	e.tell("context.source", "source.updated", "price/a", now(), `{"kind":"price","key":"a","seq":1}`)
+	price := `{"workflow":"w","items":[{"kind":"price","key":"a","seq":1}]}`
+	e.until("fresh", "%s", price)
+	e.until("unknown source_silent", "%s", price)
+	e.tell("context.source", "source.heartbeat", "price/a", now(), `{"kind":"price","key":"a","through":"`+now().String()+`"}`)
+	e.until("fresh", "%s", price)
+}
+
+// When the brokers are gone, nothing that is written is seen any more: the lag in the answers grows, and what was fresh is no longer said
+// to be. When they are back, it is.
+func TestBrokersThatAreGone(t *testing.T) {
+	dir := t.TempDir()
+	b := broker(t, dir, "127.0.0.1:0")
+	addr := b.Addr()
+	e := start(t, refunds, harness.Options{Partitions: 2, Brokers: addr})
+	e.policy(1)
+	e.loads("w", 1)
+	before := e.until("fresh", `{"workflow":"w"}`)
+	if err := services.StopAndAwaitTerminated(e.ctx, b); err != nil {
+		t.Fatal(err)
+	}
+	gone := e.until("unknown engine_behind", `{"workflow":"w"}`)
+	if gone["action"] != "wait" || gone["applied_through"].(string) < before["applied_through"].(string) || gone["engine_lag_s"].(float64) <= 2 {
+		t.Errorf("%v", gone)
+	}
+	later := e.until("unknown engine_behind", `{"workflow":"w"}`)
+	e.Until(e.ctx, func() string {
+		if later = e.check(`{"workflow":"w"}`); later["engine_lag_s"].(float64) > gone["engine_lag_s"].(float64)+0.5 {
+			return ""
+		}
+		return "the lag does not grow"
+	})
+	if later["applied_through"] != gone["applied_through"] {
+		t.Errorf("the clock has moved from %v to %v without brokers", gone["applied_through"], later["applied_through"])
+	}
+	// Who allows for it is told, with how much can be unseen.
+	allowed := e.check(`{"workflow":"w","max_engine_lag_s":3600}`)
+	if says(allowed) != "fresh" || allowed["staleness_upper_s"].(float64) < allowed["engine_lag_s"].(float64) {
+		t.Errorf("%v", allowed)
+	}
+	broker(t, dir, addr)
+	e.until("fresh", `{"workflow":"w"}`)
+}
+
+func broker(t *testing.T, dir, addr string) *embedded.Broker {
+	t.Helper()
+	cfg := embedded.Config{}
+	cfg.RegisterFlags(flag.NewFlagSet("broker", flag.PanicOnError))
+	cfg.Listen, cfg.Dir = addr, dir
+	b, err := embedded.New(cfg, log.NewNopLogger())
+	if err == nil {
+		err = services.StartAndAwaitRunning(context.WithoutCancel(t.Context()), b)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = services.StopAndAwaitTerminated(context.Background(), b) })
+	return b
+}
+
+// While the engine starts, restores and stops it answers, and never fresh before it can be.
+func TestFromStartToStop(t *testing.T) {
+	e := start(t, refunds, harness.Options{Partitions: 2})
+	e.policy(1)
+	e.loads("w", 1)
+	e.until("fresh", `{"workflow":"w"}`)
+	e.Stop()
+	if answer := e.check(`{"workflow":"w"}`); says(answer) != "unknown recovering" || answer["action"] != "wait" || answer["applied_through"] != nil {
+		t.Errorf("stopped: %v", answer)
+	}
+	// Meanwhile the policy changes: whoever is asked must not say what was so before.
+	e.policy(2)
+	published := now()
+	seen := map[string]int{}
+	e.Start(e.ctx)
+	e.Until(e.ctx, func() string {
+		answer := e.check(`{"workflow":"w","max_engine_lag_s":0.5}`)
+		seen[says(answer)]++
+		if says(answer) == "fresh" {
+			through, _ := event.ParseTime(answer["applied_through"].(string))
+			if through >= published {
+				t.Errorf("fresh, applied through %v, and the policy had changed by %v: %v", through, published, answer)
+			}
+		}
+		if strings.HasPrefix(says(answer), "stale") && answer["engine_lag_s"] != nil {
+			return ""
+		}
+		return fmt.Sprint("not stale yet: ", answer)
+	})
+	t.Log(seen)
+}
+
+// What is asked of a workflow while its engine reads a backlog is never fresh before the clocks are there.
+func TestWhileCatchingUp(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	defer cancel()
+	e := &engine{harness.New(t, harness.Options{Contract: refunds, Partitions: 1}), t, ctx}
+	e.policy(1)
+	e.loads("w", 1)
+	backlog := make([][]byte, 0, 20_000)
+	for i := range cap(backlog) {
+		backlog = append(backlog, line("task.waiting", fmt.Sprint("other", i%500), now(), fmt.Sprintf(`{"step":"%d"}`, i)))
+	}
+	e.Load(ctx, backlog)
+	e.policy(2)
+	published := now()
+	e.Start(ctx)
+	seen := map[string]int{}
+	e.Until(ctx, func() string {
+		answer := e.check(`{"workflow":"w"}`)
+		seen[says(answer)]++
+		if says(answer) == "fresh" {
+			if through, _ := event.ParseTime(answer["applied_through"].(string)); through >= published {
+				t.Errorf("fresh, applied through %v: %v", through, answer)
+			}
+		}
+		if says(answer) == "stale versions" {
+			return ""
+		}
+		return fmt.Sprint(answer)
+	})
+	t.Log(seen)
+}

@@ -7,7 +7,7 @@ BIN     := bin/freshet
 RACE := ./processors/... ./state/... ./embedded/... ./internal/metrics/... ./cmd/freshet/...
 
 # Each fuzz target as package:name; go runs one at a time.
-FUZZ      := ./checkid:FuzzDecode ./event:FuzzDecode ./event:FuzzParseTime ./slo:FuzzParse ./state:FuzzDecode ./cmd/freshet/retime:FuzzThereAndBack
+FUZZ      := ./checkid:FuzzDecode ./event:FuzzDecode ./event:FuzzParseTime ./slo:FuzzParse ./slo/budget:FuzzParse ./slo/openslo:FuzzImport ./state:FuzzDecode ./cmd/freshet/retime:FuzzThereAndBack
 FUZZ_TIME ?= 20s
 
 # A real Kafka of this machine needs Java 17 or later, and Maven the first time. FRESHET_KAFKA=require makes it an error that they are missing.
@@ -91,6 +91,7 @@ generated: ## Check that generated documents are what the code says.
 	$(GO) test -count=1 ./internal/metrics -run 'Reference'
 	$(GO) test -count=1 ./cmd/freshet/commands -run 'Reference'
 	$(GO) test -count=1 ./slo -run 'Current'
+	$(GO) test -count=1 ./cmd/freshet/backtest -run 'Picture'
 	$(GO) test -count=1 ./topology -run 'TestDocs'
 	$(GO) test -count=1 ./dashboards -run 'Current'
 
@@ -103,6 +104,7 @@ generate: ## Write generated documents anew.
 	$(GO) test -count=1 ./internal/metrics -run 'Reference' -rewrite
 	$(GO) test -count=1 ./cmd/freshet/commands -run 'Reference' -rewrite
 	$(GO) test -count=1 ./slo -run 'Current' -rewrite
+	$(GO) test -count=1 ./cmd/freshet/backtest -run 'Picture' -rewrite
 	$(GO) test -count=1 ./topology -run 'TestDocs' -update
 	$(GO) test -count=1 ./dashboards -run 'Current' -rewrite
 

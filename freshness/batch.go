@@ -105,19 +105,26 @@ func (b *Batch) Workflow(id string) *Workflow { return b.workflows[id] }
 
 // Golden judges every use and yields the golden lines, without newlines, sorted by workflow, decision_id, use. A line holds until the next.
 func (b *Batch) Golden(yield func(line []byte) error) error {
+	var line []byte
+	return b.Each(func(w *Workflow, u *Use, v *Verdict) error {
+		line = AppendGolden(line[:0], w, u, v)
+		return yield(line)
+	})
+}
+
+// Each judges every use and yields it with its verdict, in the order of the golden lines. A verdict holds until the next.
+func (b *Batch) Each(yield func(w *Workflow, u *Use, v *Verdict) error) error {
 	ids := make([]string, 0, len(b.workflows))
 	for id := range b.workflows {
 		ids = append(ids, id)
 	}
 	slices.Sort(ids)
 	var v Verdict
-	var line []byte
 	for _, id := range ids {
 		w := b.workflows[id]
 		for _, u := range w.byDecision() {
 			w.Judge(u, b.facts, b.contract, &v)
-			line = AppendGolden(line[:0], w, u, &v)
-			if err := yield(line); err != nil {
+			if err := yield(w, u, &v); err != nil {
 				return err
 			}
 		}

@@ -85,41 +85,7 @@ func (b *book) countedOf(w *freshness.Workflow, u *freshness.Use, v *freshness.V
 		}
 	}
 	if len(c.objectives) > 0 {
-		c.shares = sharesOf(v)
+		c.shares = budget.Whose(v)
 	}
 	return c
-}
-
-// sharesOf says whose a use is that is not fresh.
-func sharesOf(v *freshness.Verdict) []budget.Share {
-	if v.Kind == freshness.IsFresh {
-		return nil
-	}
-	if v.Kind == freshness.IsStale {
-		if shares := budget.SharesOf(worst(v).Causes); shares != nil {
-			return shares
-		}
-		// Retracted, and not superseded for any time.
-	}
-	return []budget.Share{{Cause: v.Reasons.Names()[0], Parts: budget.Whole}}
-}
-
-// worst returns the stale item of a verdict whose causes the use's cause is taken from.
-func worst(v *freshness.Verdict) *freshness.ItemVerdict {
-	var most *freshness.ItemVerdict
-	var length freshness.Duration
-	for i := range v.Items {
-		it := &v.Items[i]
-		if it.Verdict != freshness.IsStale {
-			continue
-		}
-		var sum freshness.Duration
-		for _, s := range it.Causes {
-			sum += s.For
-		}
-		if most == nil || sum > length || sum == length && it.Kind+"/"+it.Key < most.Kind+"/"+most.Key {
-			most, length = it, sum
-		}
-	}
-	return most
 }

@@ -82,6 +82,23 @@ func Evaluate(s *slo.SLO, l *Ledger, now event.Time) State {
 	lengths := Lengths(s)
 	sums := make([]Counts, len(lengths))
 	l.Sums(now, lengths, sums)
+	st := Stand(s, now, lengths, sums)
+	for i := range st.Rules {
+		r := &st.Rules[i]
+		if r.Outcome != Holds {
+			continue
+		}
+		r.Shares, r.Evidence = l.Bad(now, r.BurnRule.Short)
+		if s.OnUnknown == slo.Exclude {
+			r.Shares = slices.DeleteFunc(r.Shares, ofUnknown)
+			r.Evidence = slices.DeleteFunc(r.Evidence, func(e Evidence) bool { return e.Verdict != freshness.IsStale })
+		}
+	}
+	return st
+}
+
+// Stand says how an objective stands at an instant by the sums over its windows: lengths are those of Lengths.
+func Stand(s *slo.SLO, now event.Time, lengths []freshness.Duration, sums []Counts) State {
 	st := State{SLO: s, At: now, Windows: make([]Window, len(lengths)), Rules: make([]Rule, len(s.Rules))}
 	for i, length := range lengths {
 		st.Windows[i] = window(s, length, sums[i])
@@ -97,14 +114,6 @@ func Evaluate(s *slo.SLO, l *Ledger, now event.Time) State {
 		r.BurnRule = s.Rules[i]
 		r.Long, r.Short = st.Window(r.BurnRule.Long), st.Window(r.BurnRule.Short)
 		r.Outcome = r.outcome(s)
-		if r.Outcome != Holds {
-			continue
-		}
-		r.Shares, r.Evidence = l.Bad(now, r.BurnRule.Short)
-		if s.OnUnknown == slo.Exclude {
-			r.Shares = slices.DeleteFunc(r.Shares, ofUnknown)
-			r.Evidence = slices.DeleteFunc(r.Evidence, func(e Evidence) bool { return e.Verdict != freshness.IsStale })
-		}
 	}
 	return st
 }

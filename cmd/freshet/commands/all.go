@@ -13,7 +13,7 @@ func New() *cli.Program {
 		Commands: []*cli.Command{
 			runCommand(), demoCommand(), loadCommand(), judgeCommand(), verdictsCommand(), checkCommand(),
 			topicsPlanCommand(), topicsApplyCommand(), topicsVerifyCommand(), topicsACLsCommand(), contractsCheckCommand(),
-			importOpenSLOCommand(), rulesCommand(), dashboardsCommand(),
+			importOpenSLOCommand(), rulesCommand(), dashboardsCommand(), sloBacktestCommand(),
 			deadLettersListCommand(), deadLettersRedriveCommand(),
 			benchIngestCommand(), versionCommand(),
 		},

@@ -44,7 +44,7 @@ func (j *judge) run(ctx context.Context, args []string, stdio *cli.Stdio) error 
 		return err
 	}
 	batch := freshness.NewBatch(contract.Contract(), freshness.DefaultLimits())
-	refused, err := j.fold(ctx, in, batch, stdio)
+	refused, _, err := j.fold(ctx, in, batch, stdio)
 	if err != nil {
 		return err
 	}
@@ -70,11 +70,10 @@ func (j *judge) run(ctx context.Context, args []string, stdio *cli.Stdio) error 
 	return nil
 }
 
-// fold adds all events to the batch and returns how many lines were none.
-func (j *judge) fold(ctx context.Context, in *inputs, batch *freshness.Batch, stdio *cli.Stdio) (refused int64, err error) {
+// fold adds all events to the batch and returns how many lines were none, and how many there were.
+func (j *judge) fold(ctx context.Context, in *inputs, batch *freshness.Batch, stdio *cli.Stdio) (refused, n int64, err error) {
 	decoder, e := event.NewDecoder(event.Config{}), event.Event{}
 	progress := stdio.Progress("events", j.now())
-	var n int64
 	err = in.each(func(at line) error {
 		if reason := decoder.DecodeStructured(at.text, 0, &e); reason != event.OK {
 			refused++
@@ -89,5 +88,5 @@ func (j *judge) fold(ctx context.Context, in *inputs, batch *freshness.Batch, st
 		return ctx.Err()
 	})
 	progress.Clear()
-	return refused, err
+	return refused, n, err
 }

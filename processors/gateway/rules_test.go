@@ -543,11 +543,12 @@ func stalledCommits(t *testing.T, without bool) string {
 		c.SleepControl(func() { <-gate })
 		return nil, nil, false
 	})
-	for p := range int32(partitions) {
-		tell(t, addr, inputA, p, 100)
-	}
+	tell(t, addr, inputA, 0, 1)
 	if !until(t, inTime, stalled.Load) {
 		t.Fatal("nothing was committed")
+	}
+	for p := range int32(partitions) {
+		tell(t, addr, inputA, p, 100)
 	}
 	bound := int64(4*most + partitions*4*value) // each partition may be in a unit when the bound is reached
 	s := g.current.Load()

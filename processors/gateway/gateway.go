@@ -72,6 +72,7 @@ type Gateway struct {
 	client  atomic.Pointer[kgo.Client]
 	failed  atomic.Bool // the client must be replaced before the next session
 	current atomic.Pointer[session]
+	life    life
 	ids     map[string][16]byte
 	counts  map[string]int32 // partitions of the inputs
 }
@@ -93,6 +94,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return nil
 		}
+		g.life.ended(err)
 		_ = level.Warn(g.logger).Log("msg", groupEnded, "err", err)
 		if g.off.oneShot {
 			return err
@@ -176,7 +178,7 @@ func (g *Gateway) storage(_ string, partition int32) (storage.Storage, error) {
 	p := g.current.Load().parts[partition]
 	rows := g.db.NewPartition(g.spec.TableID, partition, g.spec.Schema(), g.cfg.CachedRows/max(1, len(g.current.Load().parts)))
 	p.Rows = rows
-	return &restoring{Partition: rows, remaining: g.m.RestoreRemaining.WithLabelValues(metrics.Partition(g.spec.Name, partition)), end: &p.end}, nil
+	return &restoring{Partition: rows, remaining: g.m.RestoreRemaining.WithLabelValues(metrics.Partition(g.spec.Name, partition)), end: &p.end, left: &p.left}, nil
 }
 
 // restoring is a partition's storage as goka sees it: it says how much of the changelog is still to be read.
@@ -184,6 +186,7 @@ type restoring struct {
 	*state.Partition
 	remaining prometheus.Gauge
 	end       *atomic.Int64 // offset after the last record to be read
+	left      *atomic.Int64 // records still to be read, about
 	read      int
 }
 
@@ -191,13 +194,16 @@ type restoring struct {
 func (r *restoring) SetOffset(offset int64) error {
 	await.Point(await.Restore)
 	if r.read++; r.read%1000 == 1 {
-		r.remaining.Set(float64(max(0, r.end.Load()-1-offset)))
+		left := max(0, r.end.Load()-1-offset)
+		r.left.Store(left)
+		r.remaining.Set(float64(left))
 	}
 	return r.Partition.SetOffset(offset)
 }
 
 // MarkRecovered ends the restore.
 func (r *restoring) MarkRecovered() error {
+	r.left.Store(0)
 	r.remaining.Set(0)
 	return r.Partition.MarkRecovered()
 }
@@ -320,6 +326,7 @@ func (c *consumerGroup) Consume(ctx context.Context, _ []string, h sarama.Consum
 			break
 		}
 		if err != nil {
+			c.g.life.ended(err)
 			_ = level.Warn(c.g.logger).Log("msg", "session ended", "err", err)
 		}
 		if c.g.off.leaving {

@@ -41,6 +41,7 @@ type Partition struct {
 	s     *session
 	queue *queue
 	end   atomic.Int64 // of the changelog, while it is being restored
+	left  atomic.Int64 // records of it still to be read, about
 
 	outstanding atomic.Int64         // records and virtual messages delivered and not marked
 	held        atomic.Pointer[hold] // its records are refused; nil: they are not

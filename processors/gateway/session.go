@@ -130,6 +130,7 @@ func (h *handler) Setup(sess sarama.ConsumerGroupSession) error {
 	g.m.Sessions.WithLabelValues(g.spec.Name).Inc()
 	begin := time.Now()
 	h.show(metrics.Restoring)
+	g.life.now(restores)
 	if err := h.inner.Setup(s); err != nil {
 		return fmt.Errorf("restore the partitions of %s: %w", g.spec.Name, err)
 	}
@@ -137,11 +138,13 @@ func (h *handler) Setup(sess sarama.ConsumerGroupSession) error {
 		return nil // the next session restores again
 	}
 	h.show(metrics.Recovering)
+	g.life.now(takesOver)
 	h.stop, h.stopped = make(chan struct{}), make(chan struct{})
 	if err := h.assign(sess.Context()); err != nil {
 		close(h.stopped)
 		return err
 	}
+	g.life.now(runs)
 	s.up.Store(true)
 	_ = level.Info(g.logger).Log("msg", "session", "generation", sess.GenerationID(), "partitions", len(s.parts), "restored_in", time.Since(begin).Round(time.Millisecond))
 	go h.commitLoop()
@@ -253,6 +256,7 @@ func (h *handler) Cleanup(sess sarama.ConsumerGroupSession) error {
 			<-h.stopped
 		}
 	}
+	h.g.life.now(joins)
 	for _, p := range h.assigned {
 		h.g.group.Revoke(p)
 	}

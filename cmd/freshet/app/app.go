@@ -47,6 +47,8 @@ type App struct {
 	services map[string]services.Service
 	manager  *services.Manager
 	running  chan struct{}
+	waits    waits
+	stopIn   time.Duration
 
 	broker       *embedded.Broker
 	cluster      access.Cluster
@@ -74,7 +76,7 @@ func New(cfg Config, logger log.Logger) (*App, error) {
 		return nil, err
 	}
 	a := &App{
-		cfg: cfg, logger: logger, reg: prometheus.NewRegistry(), now: time.Now, running: make(chan struct{}),
+		cfg: cfg, logger: logger, reg: prometheus.NewRegistry(), now: time.Now, running: make(chan struct{}), stopIn: stopIn,
 		mono: clock.System(),
 	}
 	a.reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
@@ -107,25 +109,29 @@ func (a *App) Run(ctx context.Context) error {
 	if a.manager, err = services.NewManager(all...); err != nil {
 		return fmt.Errorf("manage modules: %w", err)
 	}
+	stopping, stop := context.WithCancel(ctx)
+	defer stop()
 	failed := make(chan error, len(all))
 	a.manager.AddListener(services.NewManagerListener(nil, nil, func(s services.Service) {
 		failed <- fmt.Errorf("%s: %w", a.moduleOf(s), s.FailureCase())
-		a.manager.StopAsync()
+		stop()
 	}))
 	if err := a.manager.StartAsync(context.Background()); err != nil {
 		return fmt.Errorf("start modules: %w", err)
 	}
-	stop := context.AfterFunc(ctx, a.manager.StopAsync)
-	defer stop()
+	defer context.AfterFunc(stopping, a.manager.StopAsync)()
 	if err := a.manager.AwaitHealthy(context.Background()); err == nil {
 		close(a.running)
 		_ = level.Info(a.logger).Log("msg", "started", "brokers", a.cluster, "http", a.httpAddr, "contract", a.file.Contract().Hash)
 	}
-	if err := a.manager.AwaitStopped(context.Background()); err != nil {
-		return fmt.Errorf("stop modules: %w", err)
+	if err := a.awaitStopped(stopping); err != nil {
+		return err
 	}
 	select {
 	case err := <-failed:
+		if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+			return nil // it was asked to stop before it had started
+		}
 		return err
 	default:
 		return nil
@@ -214,11 +220,11 @@ func (a *App) Ready() error {
 	select {
 	case <-a.running:
 	default:
-		return fmt.Errorf("%w: modules are starting", errNotReady)
+		return fmt.Errorf("%w: %s", errNotReady, a.starting())
 	}
 	for _, g := range a.groups.all() {
 		if !g.gateway.Running() {
-			return fmt.Errorf("%w: group %s waits for its partitions", errNotReady, g.name)
+			return fmt.Errorf("%w: group %s: %s", errNotReady, g.name, g.gateway.Doing())
 		}
 	}
 	now := a.mono.Now()

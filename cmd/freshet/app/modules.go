@@ -118,7 +118,7 @@ func (a *App) newCluster() (services.Service, error) {
 			return err
 		}
 		a.logs = logs
-		if err := tail.CheckBroker(ctx, logs.Client()); err != nil {
+		if err := a.awaitBrokers(ctx); err != nil {
 			return err
 		}
 		if err := a.checkTopics(ctx); err != nil {

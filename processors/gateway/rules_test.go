@@ -259,7 +259,7 @@ func commitAs(t *testing.T, addr string, m membership, next int64, off rules) er
 	}
 	t.Cleanup(g.closeClient)
 	s := &session{ConsumerGroupSession: m, g: g}
-	all := []taken{{p: &Partition{s: s}, next: []int64{next, -1}, marked: []bool{next >= 0, false},
+	all := []taken{{p: &Partition{s: s}, next: []int64{next, -1}, newest: make([]int64, 2), marked: []bool{next >= 0, false},
 		recs: []*kgo.Record{{Topic: output, Value: []byte("from the grave")}}}}
 	_, err := s.transaction(contextOf(t, inTime), g.client.Load(), all, 0)
 	return err

@@ -221,7 +221,9 @@ func (f *folding) putStep(s Step) {
 		return
 	}
 	f.t.New = true
-	w.timeline.forget(i)
+	if w.timeline != nil {
+		w.timeline.forget(i)
+	}
 	f.t.touch(s.Time, forever, true)
 	if len(w.Steps) > f.lim.Steps {
 		w.cutSteps(f.lim, &f.t)

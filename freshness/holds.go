@@ -172,7 +172,10 @@ func (w *Workflow) held(from, to event.Time) holdShares {
 	if len(w.Steps) <= few {
 		return w.heldFew(from, to)
 	}
-	h := &w.timeline
+	if w.timeline == nil {
+		w.timeline = new(holds)
+	}
+	h := w.timeline
 	for n := len(h.points); n < len(w.Steps); n++ {
 		h.read(&w.Steps[n])
 	}

@@ -165,7 +165,7 @@ func (w *Workflow) cutSteps(lim *Limits, t *Touched) {
 		}
 		t.touch(gone.Time, forever, true)
 	}
-	w.timeline = holds{}
+	w.timeline = nil
 }
 
 // cutUses raises the instant up to which decision events are left out, those that hold and those that do not, until what is left is within the

@@ -43,7 +43,7 @@ type Workflow struct {
 
 	marks    map[uint64]int32   // how many Lines have an identity; built when there are many
 	decided  map[useKey]useTime // where in Uses a decision's uses are; built when there are many
-	timeline holds              // the hold intervals, as far as Steps have been read
+	timeline *holds             // the hold intervals, as far as Steps have been read
 }
 
 // Mark is an event that began or ended a workflow.

@@ -34,7 +34,8 @@ func (g *Gateway) connect(ctx context.Context) error {
 		kgo.TransactionalID(g.spec.TxnID), kgo.TransactionTimeout(g.cfg.TxnTimeout),
 		kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.RequiredAcks(kgo.AllISRAcks()), kgo.ProducerLinger(0),
 		kgo.ProducerBatchCompression(kgo.NoCompression()), kgo.ProducerBatchMaxBytes(topology.RowBytes-4096), kgo.MaxBufferedRecords(1<<20),
-		kgo.MetadataMinAge(100*time.Millisecond))...) // no delivery timeout: kgo counts it from the record's own time, and copies are old
+		kgo.BrokerMaxWriteBytes(topology.RowBytes+1<<20), // a transaction goes out in pieces, whose buffers are used again
+		kgo.MetadataMinAge(100*time.Millisecond))...)     // no delivery timeout: kgo counts it from the record's own time, and copies are old
 	if err != nil {
 		return fmt.Errorf("transactional client: %w", err)
 	}

@@ -30,10 +30,10 @@ type Config struct {
 // RegisterFlags declares the flags with their defaults.
 func (c *Config) RegisterFlags(f *flag.FlagSet) {
 	f.DurationVar(&c.Interval, "commit.interval", 100*time.Millisecond, "Longest time between two transactions while there is work.")
-	f.DurationVar(&c.Backlog, "commit.backlog-interval", time.Second, "Longest time between two transactions while a backlog is being read.")
+	f.DurationVar(&c.Backlog, "commit.backlog-interval", 3*time.Second, "Longest time between two transactions while a backlog is being read.")
 	f.DurationVar(&c.MinGap, "commit.min-gap", 10*time.Millisecond, "Shortest time between two transactions.")
-	f.IntVar(&c.MaxRecords, "commit.max-records", 40000, "Records at which a transaction is cut; at four times as many, input waits.")
-	f.IntVar(&c.MaxBytes, "commit.max-bytes", 16<<20, "Bytes of output at which a transaction is cut; at four times as many, input waits.")
+	f.IntVar(&c.MaxRecords, "commit.max-records", 100000, "Records at which a transaction is cut; at four times as many, input waits.")
+	f.IntVar(&c.MaxBytes, "commit.max-bytes", 48<<20, "Bytes of output at which a transaction is cut; at four times as many, input waits.")
 	f.DurationVar(&c.TxnTimeout, "commit.transaction-timeout", 10*time.Second, "transaction.timeout.ms of the producer; a transaction is open for milliseconds.")
 	f.DurationVar(&c.SessionTimeout, "group.session-timeout", 10*time.Second, "Time after which a silent instance loses its partitions.")
 	f.IntVar(&c.Batch, "input.batch", 1024, "Most records that are processed as one unit.")

@@ -17,6 +17,7 @@ type agenda struct {
 	soon    deadlines
 	horizon event.Time // everything in the index up to it is in soon
 	recent  []written
+	many    int           // recent ones at which those that are in the index by now are forgotten
 	barrier atomic.Uint64 // committed
 
 	limit int
@@ -30,8 +31,9 @@ type written struct {
 
 // push notes a deadline of a row that is part of the next transaction, or is to be in memory all the same.
 func (a *agenda) push(x deadline) {
-	if len(a.recent) >= 1024 {
+	if len(a.recent) >= a.many {
 		a.prune()
+		a.many = max(1024, 2*len(a.recent)) // a backlog's transaction has tens of thousands
 	}
 	a.recent = append(a.recent, written{x, a.pt.p.Barriers()})
 	if x.at > a.horizon {

@@ -15,6 +15,14 @@ func (pt *partition) detect(r *row, complete event.Time, settled bool) {
 	if !w.Begun.Set && len(w.Detections) == 0 {
 		return
 	}
+	if len(w.Detections) == 0 && w.Begun.Time > complete {
+		// Nothing of its life is certain yet, as in a backlog: it is looked at once, when that begins, and not at every event.
+		if w.Look != w.Begun.Time {
+			w.Look = w.Begun.Time
+			pt.p.Rows.Touch(w.ID)
+		}
+		return
+	}
 	least, waits := complete, -1
 	through := func(string, string) event.Time { return complete }
 	if view := pt.g.View; view.Complete() < complete {

@@ -98,7 +98,7 @@ func (r *row) entry() indexEntry {
 	if r.gone {
 		return indexEntry{at: oldest, deadline: never}
 	}
-	e := indexEntry{at: oldest, deadline: never, items: make([]uint64, 0, len(r.w.Items))}
+	e := indexEntry{at: oldest, deadline: never}
 	for _, at := range []event.Time{r.w.Look, r.w.Life} {
 		if at != 0 {
 			e.deadline = min(e.deadline, at)
@@ -109,9 +109,6 @@ func (r *row) entry() indexEntry {
 	}
 	if r.w.Open() {
 		e.held = r.held()
-	}
-	for i := range r.w.Items {
-		e.items = append(e.items, itemHash(r.w.Items[i].Kind, r.w.Items[i].Key))
 	}
 	unsettled := false
 	for i := range r.w.Uses {
@@ -128,6 +125,13 @@ func (r *row) entry() indexEntry {
 	if unsettled {
 		e.at = always
 		e.items = r.appendKinds(e.items)
+	}
+	if e.at == oldest {
+		return e // no change of an item can reach it
+	}
+	e.items = slices.Grow(e.items, len(r.w.Items))
+	for i := range r.w.Items {
+		e.items = append(e.items, itemHash(r.w.Items[i].Kind, r.w.Items[i].Key))
 	}
 	slices.Sort(e.items)
 	e.items = slices.Compact(e.items)

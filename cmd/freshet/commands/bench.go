@@ -47,7 +47,7 @@ too. The data directory is a temporary one. With -kafka.brokers the topics are f
 			b.log.register(f)
 			b.workload.RegisterFlags(f)
 			f.StringVar(&b.cpuProfile, "cpuprofile", "", "File for a CPU profile of the engine's part.")
-			f.StringVar(&b.memProfile, "memprofile", "", "File for an allocation profile, taken at the end.")
+			f.StringVar(&b.memProfile, "memprofile", "", "File for a profile of allocations, and of what lives when the last decision is judged.")
 			b.format.RegisterFlags(f)
 		},
 		Run: b.run,
@@ -127,7 +127,7 @@ func (b *benchIngest) run(ctx context.Context, args []string, stdio *cli.Stdio) 
 			return err
 		}
 	}
-	return errors.Join(results.Flush(), b.writeMemProfile())
+	return results.Flush()
 }
 
 // prepare writes the contract and starts the embedded broker, unless others are named.
@@ -188,8 +188,9 @@ func (b *benchIngest) judge(ctx context.Context, engine *app.App, events int64, 
 	}
 	n := float64(events)
 	m.Verdicts, m.Rows, m.Outputs, m.Bytes = sums["freshet_decisions_total"], sums["freshet_commit_records_total/row"]/n, sums["freshet_commit_records_total/output"]/n, sums["freshet_commit_bytes_total"]/n
+	err = b.writeMemProfile()
 	stop()
-	return m, <-done
+	return m, errors.Join(err, <-done)
 }
 
 // await returns once all uses of the workload are judged and their verdicts committed.

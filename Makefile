@@ -107,6 +107,7 @@ generate: ## Write generated documents anew.
 	$(GO) test -count=1 ./cmd/freshet/backtest -run 'Picture' -rewrite
 	$(GO) test -count=1 ./topology -run 'TestDocs' -update
 	$(GO) test -count=1 ./dashboards -run 'Current' -rewrite
+	$(GO) test -count=1 ./internal/lint -run 'Rules' -rewrite
 
 .PHONY: bench
 bench: ## Run the benchmarks of the hot paths.

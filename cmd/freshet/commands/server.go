@@ -55,13 +55,17 @@ func (s *serverFlags) client() (*client.Client, error) {
 	return c, nil
 }
 
-// asked makes of what a client returns an error with its exit status: what the server refuses is a matter of usage, a server that is not
-// there is one of doing.
+// asked makes of what a client returns an error with its exit status: that there is nothing of a name is an answer, what the server
+// refuses is a matter of usage, a server that is not there is one of doing.
 func (s *serverFlags) asked(err error) error {
 	if err == nil {
 		return nil
 	}
-	if p := new(client.Problem); errors.As(err, &p) && p.Status >= 400 && p.Status < 500 && p.Status != http.StatusTooManyRequests {
+	p := new(client.Problem)
+	if errors.As(err, &p) && p.Status == http.StatusNotFound {
+		return cli.Nof("%w", err)
+	}
+	if errors.As(err, &p) && p.Status >= 400 && p.Status < 500 && p.Status != http.StatusTooManyRequests {
 		return cli.Usage(err)
 	}
 	return cli.Unavailable(fmt.Errorf("ask %s: %w", s.server, err))

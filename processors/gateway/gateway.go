@@ -188,6 +188,9 @@ type restoring struct {
 	end       *atomic.Int64 // offset after the last record to be read
 	left      *atomic.Int64 // records still to be read, about
 	read      int
+
+	mu     sync.Mutex // goka marks a restore that is given up from another goroutine, while it closes the storage
+	closed bool
 }
 
 // SetOffset is called after each record of a restore.
@@ -205,7 +208,22 @@ func (r *restoring) SetOffset(offset int64) error {
 func (r *restoring) MarkRecovered() error {
 	r.left.Store(0)
 	r.remaining.Set(0)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed {
+		return errGivenUp
+	}
 	return r.Partition.MarkRecovered()
+}
+
+var errGivenUp = errors.New("the restore was given up")
+
+// Close waits for the end of a restore that is being written.
+func (r *restoring) Close() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.closed = true
+	return r.Partition.Close()
 }
 
 // ends notes how far each partition of the table has to be restored.

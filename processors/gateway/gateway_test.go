@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -250,6 +251,29 @@ func TestCountsAreExactOverStopsAndStarts(t *testing.T) {
 	stop()
 	if err := db.Close(); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestARestoreThatIsGivenUp: goka may mark it as done after it has closed the storage, even after the store is gone.
+func TestARestoreThatIsGivenUp(t *testing.T) {
+	db := openDB(t, "")
+	rows := db.NewPartition(state.Workflows, 0, countSchema{}, 10)
+	var end, left atomic.Int64
+	r := &restoring{Partition: rows, remaining: metrics.New(nil).RestoreRemaining.WithLabelValues("counters/0"), end: &end, left: &left}
+	if err := r.Set("k", make([]byte, 8)); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.SetOffset(1); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.MarkRecovered(); err == nil {
+		t.Error("it was marked as done")
 	}
 }
 

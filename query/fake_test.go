@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/freshet-io/freshet/event"
@@ -36,9 +37,12 @@ type fake struct {
 	position int64 // of every input
 	row      func(id string) (*freshness.Workflow, error)
 
-	ids       []string // of the workflows, sorted
-	lines     [][]byte // the events, at their offsets
-	start     int64    // what lies before it has been deleted
+	feed      fakeFeed
+	changes   atomic.Uint64
+	instant   *atomic.Int64 // what time it is, if a test changes it while the server runs
+	ids       []string      // of the workflows, sorted
+	lines     [][]byte      // the events, at their offsets
+	start     int64         // what lies before it has been deleted
 	revisions map[string][][]byte
 }
 
@@ -171,6 +175,13 @@ func (f *fake) live(now event.Time) {
 	f.clock = check.Clock{Applied: now, Complete: now - 5*second, Live: true}
 }
 
+func (f *fake) time() event.Time {
+	if f.instant != nil {
+		return event.Time(f.instant.Load())
+	}
+	return f.now
+}
+
 // serve returns a server over the fake.
 func (f *fake) serve(t testing.TB, cfg Config) *Server {
 	t.Helper()
@@ -180,7 +191,7 @@ func (f *fake) serve(t testing.TB, cfg Config) *Server {
 	if cfg.MaxWaiters == 0 {
 		cfg.MaxWaiters = 4
 	}
-	s, err := New(cfg, Deps{Now: func() event.Time { return f.now }, Metrics: metrics.New(nil), Logger: log.NewNopLogger()})
+	s, err := New(cfg, Deps{Now: f.time, Metrics: metrics.New(nil), Logger: log.NewNopLogger()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -189,7 +200,7 @@ func (f *fake) serve(t testing.TB, cfg Config) *Server {
 }
 
 func (f *fake) engine() Engine {
-	return Engine{Rows: f, Sources: sourcesOf{f}, Contracts: f, Records: f, Status: func() Status { return Status{Instance: "fake"} }}
+	return Engine{Rows: f, Sources: sourcesOf{f}, Contracts: f, Records: f, Status: func() Status { return Status{Instance: "fake"} }, Feed: &f.feed, Changes: f.changes.Load}
 }
 
 // post asks a server and returns the status and the answer.

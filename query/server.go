@@ -1,6 +1,7 @@
 package query
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"slices"
@@ -24,6 +25,8 @@ type Engine struct {
 	Contracts check.Contracts
 	Records   Records
 	Status    func() Status
+	Feed      Feed
+	Changes   func() uint64 // how often what is known of the sources has changed
 }
 
 // Deps is what a Server works with.
@@ -58,6 +61,7 @@ type Server struct {
 	pool    sync.Pool // *exchange
 
 	certificate certificate
+	hub         hub
 }
 
 // New returns a server with the routes of the checks.
@@ -90,6 +94,7 @@ func New(cfg Config, d Deps) (*Server, error) {
 		Route{"GET /v1/sources/{kind}/{key}", access.Read, s.serveSource},
 		Route{"GET /v1/sources/{kind}/{key}/users", access.Explain, s.serveUsers},
 		Route{"GET /v1/status", access.Read, s.serveStatus},
+		Route{"GET /v1/watch", access.Read, s.serveWatch},
 	)
 	return s, nil
 }
@@ -108,6 +113,13 @@ func (s *Server) Add(routes ...Route) {
 func (s *Server) Attach(e Engine) {
 	s.engine.Store(&e)
 	s.judge.Store(&check.Judge{Workflows: e.Rows, Sources: e.Sources, Contracts: e.Contracts, Now: s.Now, Waiters: s.waiters})
+}
+
+// Run reads what is said for those who watch, until ctx ends.
+func (s *Server) Run(ctx context.Context) {
+	if e := s.engine.Load(); e != nil {
+		s.hub.run(ctx, s, e.Feed)
+	}
 }
 
 // Detach takes the engine away: what is asked from now on is answered without one.

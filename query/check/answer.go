@@ -1,6 +1,9 @@
 package check
 
 import (
+	"fmt"
+	"hash/fnv"
+
 	"github.com/freshet-io/freshet/checkid"
 	"github.com/freshet-io/freshet/event"
 	"github.com/freshet-io/freshet/freshness"
@@ -83,6 +86,23 @@ func (a *Answer) Append(b, key []byte) []byte {
 	b = freshness.AppendInstant(append(b, `,"at":`...), a.At, true)
 	b = append(append(b, `,"check_id":"`...), checkid.Encode(key, checkid.Check{Workflow: a.Workflow, At: a.At, Verdict: a.Kind})...)
 	return append(b, '"')
+}
+
+// Digest is a hash of what a caller acts on: not of the clocks, and not of what grows by itself.
+func (a *Answer) Digest() uint64 {
+	h := fnv.New64a()
+	fmt.Fprintf(h, "%d %d %d %d", a.Kind, a.Reasons, a.Action, a.Verdict.Reasons)
+	if !a.Judged {
+		return h.Sum64()
+	}
+	for i := range a.Verdict.Items {
+		it := &a.Verdict.Items[i]
+		fmt.Fprintf(h, " %q %q %d %d %d %v", it.Kind, it.Key, it.Verdict, it.Reasons, it.Seq, it.HasSeq)
+		if it.Current != nil {
+			fmt.Fprintf(h, " %d", it.Current.Seq)
+		}
+	}
+	return h.Sum64()
 }
 
 // appendReasons appends the verdict's reasons and the answer's own.

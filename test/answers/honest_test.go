@@ -1,6 +1,7 @@
 package answers
 
 import (
+	"bufio"
 	"context"
 	"flag"
 	"fmt"
@@ -234,4 +235,79 @@ func TestWhileCatchingUp(t *testing.T) {
 		return fmt.Sprint(answer)
 	})
 	t.Log(seen)
+}
+
+// Who watches a workflow hears of its loads and of what happens to its sources, of its decisions before they are final and once they are.
+func TestWatch(t *testing.T) {
+	e := start(t, refunds, harness.Options{Partitions: 2, HTTP: true})
+	e.policy(1)
+	e.loads("w", 1)
+	e.until("fresh", `{"workflow":"w"}`)
+	r, err := http.NewRequestWithContext(e.ctx, http.MethodGet, "http://"+e.App.HTTPAddr()+"/v1/watch?workflow=w", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	sc := bufio.NewScanner(resp.Body)
+	await := func(what string, is func(kind, data string) bool) {
+		t.Helper()
+		kind := ""
+		for sc.Scan() {
+			name, value, _ := strings.Cut(sc.Text(), ": ")
+			if name == "event" {
+				kind = value
+			}
+			if name == "data" && is(kind, value) {
+				return
+			}
+		}
+		t.Fatalf("the events have ended before %s: %v", what, sc.Err())
+	}
+	await("the state it is in", func(kind, data string) bool {
+		return kind == "verdict" && strings.HasPrefix(data, `{"verdict":"fresh"`)
+	})
+	e.policy(2)
+	await("the change of the source", func(kind, data string) bool {
+		return kind == "verdict" && strings.HasPrefix(data, `{"verdict":"stale"`)
+	})
+	e.tell("workflow.decision", "action.executed", "w", now(), `{"decision_id":"d"}`)
+	provisional := false
+	await("the verdict", func(kind, data string) bool {
+		ours := kind == "verdict" && strings.Contains(data, `"decision_id":"d"`)
+		provisional = provisional || ours && strings.Contains(data, `"provisional":true`)
+		return ours && !strings.Contains(data, `"provisional"`)
+	})
+	if !provisional {
+		t.Error("the verdict was not told before it was final")
+	}
+	await("a bookmark", func(kind, _ string) bool { return kind == "bookmark" })
+
+	// What is there of a decision, once it is final.
+	status, explained := e.ask(http.MethodGet, "/v1/decisions/w/d", "")
+	revisions, _ := explained["revisions"].([]any)
+	if status != 200 || len(revisions) != 1 || len(explained["evidence"].([]any)) < 3 || explained["completeness"].(map[string]any)["revisions"].(map[string]any)["whole"] != true {
+		t.Errorf("%d %v", status, explained)
+	}
+	if n := len(explained["completeness"].(map[string]any)["records"].(map[string]any)["gone"].([]any)); n != 0 {
+		t.Errorf("%d records are gone", n)
+	}
+	if status, timeline := e.ask(http.MethodGet, "/v1/workflows/w/timeline", ""); status != 200 || len(timeline["events"].([]any)) != 2 {
+		t.Errorf("%d %v", status, timeline)
+	}
+	if status, source := e.ask(http.MethodGet, "/v1/sources/policy/p", ""); status != 200 || source["current"].(map[string]any)["seq"] != 2.0 {
+		t.Errorf("%d %v", status, source)
+	}
+	if status, users := e.ask(http.MethodGet, "/v1/sources/policy/p/users?seq=1", ""); status != 200 || len(users["users"].([]any)) != 1 {
+		t.Errorf("%d %v", status, users)
+	}
+	if status, said := e.ask(http.MethodGet, "/v1/status", ""); status != 200 || len(said["partitions"].([]any)) < 4 || said["contract"] == "" {
+		t.Errorf("%d %v", status, said)
+	}
+	if status, list := e.ask(http.MethodGet, "/v1/workflows?verdict=stale", ""); status != 200 || len(list["workflows"].([]any)) != 1 {
+		t.Errorf("%d %v", status, list)
+	}
 }

@@ -2,11 +2,13 @@ package app
 
 import (
 	"context"
+	"sync/atomic"
 
 	"github.com/freshet-io/freshet/event"
 	"github.com/freshet-io/freshet/freshness"
 	"github.com/freshet-io/freshet/internal/metrics"
 	"github.com/freshet-io/freshet/processors/clock"
+	"github.com/freshet-io/freshet/processors/sources"
 	"github.com/freshet-io/freshet/query"
 	"github.com/freshet-io/freshet/topology"
 	"github.com/grafana/dskit/services"
@@ -25,7 +27,10 @@ func (a *App) newServer() error {
 
 // newQuery attaches the engine to the query server, and takes it away before the store is closed.
 func (a *App) newQuery() (services.Service, error) {
+	var changes atomic.Uint64
+	unhear := func() {}
 	start := func(context.Context) error {
+		unhear = a.view.Listen(func(sources.Change) { changes.Add(1) })
 		w, s := a.graph.Workflows, a.graph.Sources
 		a.query.Attach(query.Engine{
 			Rows: &rows{
@@ -36,15 +41,21 @@ func (a *App) newQuery() (services.Service, error) {
 			Contracts: &a.contracts,
 			Records:   &records{graph: a.graph, logs: a.logs},
 			Status:    a.status,
+			Feed:      newFeed(a.graph, a.logs, a.Brokers()),
+			Changes:   changes.Load,
 		})
 		return nil
 	}
 	stop := func(error) error {
+		unhear()
 		a.query.Detach()
 		a.reads.Close()
 		return nil
 	}
-	return services.NewIdleService(start, stop), nil
+	return services.NewBasicService(start, func(ctx context.Context) error {
+		a.query.Run(ctx)
+		return nil
+	}, stop), nil
 }
 
 // clockOf returns the clock of a group that runs here, nil if none of that name does.

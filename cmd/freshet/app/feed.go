@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/freshet-io/freshet/internal/access"
 	"github.com/freshet-io/freshet/processors/tail"
 	"github.com/freshet-io/freshet/query"
 	"github.com/freshet-io/freshet/topology"
@@ -14,14 +15,14 @@ import (
 // feed reads what all instances say. Its partitions have an order: by topic as they are listed here, then by number.
 type feed struct {
 	logs    *tail.Logs
-	brokers []string
+	cluster access.Cluster
 	slots   []tail.TopicPartition
 	index   map[tail.TopicPartition]int
 	events  map[string]string // topic → name of its events
 }
 
-func newFeed(g *topology.Graph, logs *tail.Logs, brokers []string) *feed {
-	f := &feed{logs: logs, brokers: brokers, index: map[tail.TopicPartition]int{}, events: map[string]string{}}
+func newFeed(g *topology.Graph, logs *tail.Logs, cluster access.Cluster) *feed {
+	f := &feed{logs: logs, cluster: cluster, index: map[tail.TopicPartition]int{}, events: map[string]string{}}
 	for _, t := range []struct{ topic, event string }{{g.Verdicts, "verdict"}, {g.Detections, "detection"}, {g.Alerts, "alert"}} {
 		topic, ok := g.Topic(t.topic)
 		if !ok || !topic.Used {
@@ -62,8 +63,8 @@ func (f *feed) Follow(ctx context.Context, from query.Positions, each func(query
 		}
 		at[tp.Topic][tp.Partition] = kgo.NewOffset().At(from[i])
 	}
-	client, err := kgo.NewClient(kgo.SeedBrokers(f.brokers...), kgo.ConsumePartitions(at), kgo.FetchIsolationLevel(kgo.ReadCommitted()),
-		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.FetchMaxWait(250*time.Millisecond))
+	client, err := kgo.NewClient(f.cluster.Kgo(kgo.ConsumePartitions(at), kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.FetchMaxWait(250*time.Millisecond))...)
 	if err != nil {
 		return fmt.Errorf("follow what is said: %w", err)
 	}

@@ -41,7 +41,7 @@ func (a *App) newQuery() (services.Service, error) {
 			Contracts: &a.contracts,
 			Records:   &records{graph: a.graph, logs: a.logs},
 			Status:    a.status,
-			Feed:      newFeed(a.graph, a.logs, a.Brokers()),
+			Feed:      newFeed(a.graph, a.logs, a.cluster),
 			Changes:   changes.Load,
 		})
 		return nil

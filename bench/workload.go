@@ -19,6 +19,7 @@ type Workload struct {
 	EventBytes  int     // key, value and headers of a record, on average
 	UpdateShare float64 // source.updated among all events
 	Seed        uint64
+	Objectives  int // of the contract; each counts one of a workflow's two uses
 }
 
 // EventsPerWorkflow is the length of a workflow: created, started, two loads, a tool call with its result, proposal, approval asked for
@@ -35,6 +36,7 @@ func (w *Workload) RegisterFlags(f *flag.FlagSet) {
 	f.IntVar(&w.Refs, "workload.refs", 3, "Items of one load.")
 	f.IntVar(&w.EventBytes, "workload.event-bytes", 350, "Bytes of a record: key, value and headers, on average.")
 	f.Float64Var(&w.UpdateShare, "workload.updates", 0.05, "Share of source updates among all events.")
+	f.IntVar(&w.Objectives, "workload.objectives", 0, "Objectives that the contract has. Each counts one of a workflow's two uses.")
 	f.Uint64Var(&w.Seed, "workload.seed", 1, "Seed: the same sizes and seed make the same records.")
 }
 
@@ -47,6 +49,7 @@ func (w *Workload) Validate() error {
 	}{
 		{"workload.workflows", w.Workflows, 1, 100_000_000}, {"workload.items", w.Items, 1, 10_000_000},
 		{"workload.refs", w.Refs, 1, w.Items}, {"workload.event-bytes", w.EventBytes, 0, 100_000},
+		{"workload.objectives", w.Objectives, 0, 10_000},
 	} {
 		if c.v < c.low || c.v > c.high {
 			return fmt.Errorf("-%s %d: must be between %d and %d", c.flag, c.v, c.low, c.high)
@@ -58,9 +61,9 @@ func (w *Workload) Validate() error {
 	return nil
 }
 
-// Contract is the contract that the workload is judged by: two kinds, bounded.
-func Contract() string {
-	return `version: 1
+// Contract is the contract that the workload is judged by: two kinds, bounded, and the objectives.
+func (w *Workload) Contract() string {
+	text := `version: 1
 owners:
   payments: {slack: "#payments"}
   risk: {slack: "#risk"}
@@ -78,7 +81,13 @@ workflows:
       feature: {max_staleness: 30s, max_age: 10m}
     classes:
       large: {bounds: {policy: {max_staleness: 0s, max_versions_behind: 0}}}
+slos:
 `
+	for i := range w.Objectives {
+		use := []string{"decision.proposed", "action.executed"}[i%2]
+		text += fmt.Sprintf("  - {name: objective-%d, workflow: refund, use: %s, objective: 0.99, window: 30d}\n", i, use)
+	}
+	return strings.TrimSuffix(text, "slos:\n")
 }
 
 // Record is one record of the backlog.

@@ -13,6 +13,7 @@ import (
 	"github.com/freshet-io/freshet/slo/budget"
 	"github.com/freshet-io/freshet/state"
 	"github.com/freshet-io/freshet/topology"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
@@ -28,6 +29,35 @@ type book struct {
 	order   []*bucketRow              // of changed, as they came
 	scanned map[freshness.Duration]event.Time
 	expired event.Time // through when buckets past their window have been looked for
+
+	tallies map[*slo.SLO]*tally
+	hits    []*slo.SLO // of the use that is being counted
+	names   []string   // theirs
+	scratch []byte
+}
+
+// tally is what is remembered of an objective.
+type tally struct {
+	finest freshness.Duration
+	first  [3]prometheus.Counter // by verdict
+}
+
+// tallies bounds the objectives that are remembered: each contract has its own.
+const tallies = 4096
+
+func (b *book) tally(s *slo.SLO) *tally {
+	t := b.tallies[s]
+	if t == nil {
+		if len(b.tallies) >= tallies {
+			clear(b.tallies)
+		}
+		t = &tally{finest: budget.Finest(s)}
+		for v, result := range map[freshness.VerdictKind]string{freshness.IsFresh: metrics.GoodUse, freshness.IsStale: metrics.BadUse, freshness.IsUnknown: metrics.UnknownUse} {
+			t.first[v] = b.pt.g.Metrics.SLOEvents.WithLabelValues(s.Name, result)
+		}
+		b.tallies[s] = t
+	}
+	return t
 }
 
 type bucketName struct {
@@ -88,7 +118,7 @@ func decodeBucket(key string, b []byte) (*bucketRow, error) {
 
 func newBook(pt *partition) book {
 	return book{
-		pt: pt, changed: map[bucketName]*bucketRow{}, scanned: map[freshness.Duration]event.Time{},
+		pt: pt, changed: map[bucketName]*bucketRow{}, scanned: map[freshness.Duration]event.Time{}, tallies: map[*slo.SLO]*tally{},
 		expired: budget.Start(event.Of(pt.g.Now()), expiryPace),
 	}
 }
@@ -100,15 +130,17 @@ func (b *book) account(w *freshness.Workflow, u *freshness.Use, v *freshness.Ver
 	if !ok {
 		return "", fmt.Errorf("%w: what use %s of workflow %s has counted", state.ErrRow, u.DecisionID, w.ID)
 	}
-	is := b.countedOf(w, u, v)
-	if u.Said.Revision == 0 {
-		b.count(is.objectives, v.Kind)
+	is := b.countedOf(u, v)
+	if u.Said.Revision == 0 { // as it is first judged
+		for _, s := range b.hits {
+			b.tally(s).first[v.Kind].Inc()
+		}
 	}
-	text := is.String()
-	if was.gone || text == u.Said.Counted {
+	b.scratch = is.append(b.scratch[:0])
+	if was.gone || string(b.scratch) == u.Said.Counted {
 		return u.Said.Counted, nil
 	}
-	e := budget.Evidence{Verdict: v.Kind, Workflow: w.ID, DecisionID: u.DecisionID, Trace: u.TraceID()}
+	e := budget.Evidence{Verdict: v.Kind, Workflow: w.ID, DecisionID: u.DecisionID}
 	for _, name := range was.objectives {
 		e.Time = was.at
 		found, err := b.takeOut(name, &was, e)
@@ -119,28 +151,16 @@ func (b *book) account(w *freshness.Workflow, u *freshness.Use, v *freshness.Ver
 			return goneText, nil
 		}
 	}
-	at := w.TopicOf(u.At)
-	e.Time, e.Topic, e.Partition, e.Offset = is.at, at.Topic, at.Partition, at.Offset
-	for _, name := range is.objectives {
-		if err := b.add(name, &is, e); err != nil {
+	if v.Kind != freshness.IsFresh && len(b.hits) > 0 {
+		at := w.TopicOf(u.At)
+		e.Time, e.Topic, e.Partition, e.Offset, e.Trace = is.at, at.Topic, at.Partition, at.Offset, u.TraceID()
+	}
+	for _, s := range b.hits {
+		if err := b.add(s, &is, e); err != nil {
 			return "", err
 		}
 	}
-	return text, nil
-}
-
-// count counts a use as it was first judged.
-func (b *book) count(objectives []string, v freshness.VerdictKind) {
-	result := metrics.UnknownUse
-	switch v {
-	case freshness.IsFresh:
-		result = metrics.GoodUse
-	case freshness.IsStale:
-		result = metrics.BadUse
-	}
-	for _, name := range objectives {
-		b.pt.g.Metrics.SLOEvents.WithLabelValues(name, result).Inc()
-	}
+	return string(b.scratch), nil
 }
 
 // takeOut finds the bucket that a use has been counted in, which may have grown coarser since; found is false if it has been deleted.
@@ -163,10 +183,9 @@ func (b *book) takeOut(objective string, c *counted, e budget.Evidence) (found b
 }
 
 // add counts a use in the bucket of its age.
-func (b *book) add(objective string, c *counted, e budget.Evidence) error {
-	s := b.pt.g.Contracts.Objective(objective)
-	size := budget.SizeAt(budget.Finest(s), freshness.Duration(event.Of(b.pt.g.Now())-c.at))
-	r, err := b.bucket(bucketName{objective, budget.Start(c.at, size), size}, true)
+func (b *book) add(s *slo.SLO, c *counted, e budget.Evidence) error {
+	size := budget.SizeAt(b.tally(s).finest, freshness.Duration(event.Of(b.pt.g.Now())-c.at))
+	r, err := b.bucket(bucketName{s.Name, budget.Start(c.at, size), size}, true)
 	if err != nil {
 		return err
 	}

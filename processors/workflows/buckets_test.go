@@ -29,9 +29,9 @@ func TestCountedSurvivesTheRow(t *testing.T) {
 		{at: -5, verdict: freshness.IsUnknown, objectives: []string{"a b", "ü"}},
 		{at: 7, verdict: freshness.IsStale, objectives: []string{"a", "b"}, shares: []budget.Share{{Cause: "source_late", Owner: "risk", Parts: 999_999}, {Cause: "no_version", Parts: 1}}},
 	} {
-		got, ok := parseCounted(c.String())
+		got, ok := parseCounted(string(c.append(nil)))
 		if !ok || !reflect.DeepEqual(got, c) {
-			t.Errorf("%+v is read as %+v, %v from %q", c, got, ok, c.String())
+			t.Errorf("%+v is read as %+v, %v from %q", c, got, ok, c.append(nil))
 		}
 	}
 	for _, text := range []string{"x", "\x00", "1\x001\x00", "1\x001\x000", "1\x001\x002\x00a", "1\x001\x001\x00a\x001\x00b", "1\x001\x001\x00a\x00c\x00b\x00!", "1\x0012\x001\x00a", "1\x001\x00-1\x00a"} {
@@ -52,13 +52,13 @@ func (f inForce) Objectives(_ event.Time, workflow string) []*slo.SLO {
 
 // ledger is a partition's book over a store, with a clock that the test moves.
 type ledger struct {
-	t   *testing.T
+	t   testing.TB
 	db  *state.DB
 	pt  *partition
 	now time.Time
 }
 
-func newLedger(t *testing.T, contract string) *ledger {
+func newLedger(t testing.TB, contract string) *ledger {
 	t.Helper()
 	file, err := slo.Parse([]byte(contract), "contracts.yaml", nil)
 	if err != nil {
@@ -319,5 +319,30 @@ func TestOnlyLiveTrafficOfKnownWorkflowsCounts(t *testing.T) {
 	}
 	if l.commit(); len(l.rows()) != 0 {
 		t.Errorf("rows: %+v", l.rows())
+	}
+}
+
+// BenchmarkAccount counts a first verdict for one objective of many.
+func BenchmarkAccount(b *testing.B) {
+	for _, kind := range []freshness.VerdictKind{freshness.IsFresh, freshness.IsStale} {
+		b.Run(kind.String(), func(b *testing.B) {
+			l := newLedger(b, twoObjectives)
+			w := freshness.NewWorkflow("w")
+			v := &freshness.Verdict{Kind: kind, WorkflowType: "refund", Reasons: freshness.Staleness}
+			if kind == freshness.IsStale {
+				v.Items = []freshness.ItemVerdict{{Kind: "a", Verdict: kind, Causes: []freshness.Share{{Cause: freshness.SourceLate, For: 1, Owner: "risk"}}}}
+			}
+			u := freshness.Use{Kind: freshness.Executed, DecisionID: "d", Time: event.Of(l.now)}
+			b.ReportAllocs()
+			for b.Loop() {
+				u.Time++
+				if _, err := l.pt.book.account(w, &u, v); err != nil {
+					b.Fatal(err)
+				}
+				if u.Time%1000 == 0 {
+					l.commit()
+				}
+			}
+		})
 	}
 }

@@ -22,15 +22,15 @@ type counted struct {
 // goneText is how a counted that is gone stands in the row.
 const goneText = "-"
 
-// String writes what stands in the row. Names of the contract have no control characters.
-func (c *counted) String() string {
+// append writes what stands in the row. Names of the contract have no control characters.
+func (c *counted) append(b []byte) []byte {
 	if c.gone {
-		return goneText
+		return append(b, goneText...)
 	}
 	if len(c.objectives) == 0 {
-		return ""
+		return b
 	}
-	b := strconv.AppendInt(nil, int64(c.at), 36)
+	b = strconv.AppendInt(b, int64(c.at), 36)
 	b = append(append(b, 0), '0'+byte(c.verdict))
 	b = strconv.AppendInt(append(b, 0), int64(len(c.objectives)), 36)
 	for _, name := range c.objectives {
@@ -41,10 +41,10 @@ func (c *counted) String() string {
 		b = append(append(b, s.Owner...), 0)
 		b = strconv.AppendInt(b, s.Parts, 36)
 	}
-	return string(b)
+	return b
 }
 
-// parseCounted reads what String writes; ok is false for anything else.
+// parseCounted reads what append writes; ok is false for anything else.
 func parseCounted(text string) (c counted, ok bool) {
 	switch text {
 	case "":
@@ -73,17 +73,20 @@ func parseCounted(text string) (c counted, ok bool) {
 	return c, true
 }
 
-// countedOf returns what a use that has just been judged has to add.
-func (b *book) countedOf(w *freshness.Workflow, u *freshness.Use, v *freshness.Verdict) counted {
-	c := counted{at: u.Time, verdict: v.Kind}
+// countedOf returns what a use that has just been judged has to add. Its objectives are those of b.hits, in the same order.
+func (b *book) countedOf(u *freshness.Use, v *freshness.Verdict) counted {
+	c := counted{at: u.Time, verdict: v.Kind, objectives: b.names[:0]}
+	b.hits = b.hits[:0]
 	if u.Traffic != event.Live || v.WorkflowType == "" {
 		return c
 	}
 	for _, s := range b.pt.g.Contracts.Objectives(u.Time, v.WorkflowType) {
 		if s.Counts(u.Kind, v.Class, v.HasClass) {
 			c.objectives = append(c.objectives, s.Name)
+			b.hits = append(b.hits, s)
 		}
 	}
+	b.names = c.objectives
 	if len(c.objectives) > 0 {
 		c.shares = budget.Whose(v)
 	}

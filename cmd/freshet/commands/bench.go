@@ -133,7 +133,7 @@ func (b *benchIngest) run(ctx context.Context, args []string, stdio *cli.Stdio) 
 // prepare writes the contract and starts the embedded broker, unless others are named.
 func (b *benchIngest) prepare(ctx context.Context, dir string, logger log.Logger) (stop func() error, err error) {
 	b.cfg.ContractsFile, b.cfg.DataDir, b.cfg.HTTPListen = filepath.Join(dir, "contracts.yaml"), filepath.Join(dir, "data"), ""
-	if err := os.WriteFile(b.cfg.ContractsFile, []byte(bench.Contract()), 0o600); err != nil {
+	if err := os.WriteFile(b.cfg.ContractsFile, []byte(b.workload.Contract()), 0o600); err != nil {
 		return nil, fmt.Errorf("write the contract: %w", err)
 	}
 	if b.cfg.Brokers != "" {

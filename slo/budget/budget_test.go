@@ -381,14 +381,18 @@ func TestOutcomeNames(t *testing.T) {
 	}
 }
 
-// full is a ledger with uses in every bucket of every one of 8 partitions.
-func full(now event.Time, window freshness.Duration) *Ledger {
+// full is a ledger with uses in every bucket of every one of 8 partitions, some of them stale or none.
+func full(now event.Time, window freshness.Duration, stale bool) *Ledger {
 	l := &Ledger{}
 	for t := Start(now-event.Time(window), 6*hour); t < now; {
 		size := SizeAt(10*second, freshness.Duration(now-t))
 		start := Start(t, size)
 		for p := range int32(8) {
-			l.Set(p, Bucket{Start: start, Size: size, Counts: Counts{Good: 100, Bad: 1}, Shares: []Share{{"hold_other", "a", Whole}}})
+			b := Bucket{Start: start, Size: size, Counts: Counts{Good: 100}}
+			if stale {
+				b.Bad, b.Shares = 1, []Share{{"hold_other", "a", Whole}}
+			}
+			l.Set(p, b)
 		}
 		t = start + event.Time(size)
 	}
@@ -401,7 +405,7 @@ func BenchmarkEvaluate(b *testing.B) {
 	s := objective(b, "objective: 0.99, window: 30d")
 	var all [500]*Ledger
 	for i := range all {
-		all[i] = full(now, s.Window)
+		all[i] = full(now, s.Window, true)
 	}
 	together, apart := all[0].Buckets()
 	b.ReportMetric(float64(together), "buckets/slo")

@@ -66,6 +66,18 @@ test-python: build ## Test the Python client against this engine (needs Python 3
 	$(PYTHON)/bin/pip install --quiet --disable-pip-version-check -e 'clients/python[kafka,test,langgraph,openai-agents]'; \
 	cd clients/python; ../../$(PYTHON)/bin/mypy; FRESHET_BIN=$(CURDIR)/$(BIN) ../../$(PYTHON)/bin/pytest -q
 
+.PHONY: torture
+torture: export FRESHET_KAFKA ?= try
+torture: ## Kill, freeze, move and cut off the engine on both kinds of broker (about two hours).
+	$(GO) test ./test/torture -count=1 -v -timeout 6h -torture=full
+	@$(KAFKA) check
+
+.PHONY: torture-short
+torture-short: export FRESHET_KAFKA ?= try
+torture-short: ## A few minutes of it.
+	$(GO) test ./test/torture -count=1 -timeout 15m -torture=short
+	@$(KAFKA) check
+
 .PHONY: check
 check: fmt vet staticcheck lint generated race ## Run what CI runs after the tests.
 

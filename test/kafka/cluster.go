@@ -78,11 +78,11 @@ func Launch(ctx context.Context, o Options) (*Cluster, error) {
 
 // lay writes the brokers' directories.
 func (c *Cluster) lay(exe, libs string) error {
-	clients, err := c.ports(c.opts.Port, c.opts.Brokers)
+	clients, err := pick(c.opts.Port, c.opts.Brokers)
 	if err != nil {
 		return err
 	}
-	controllers, err := c.ports(0, c.opts.Brokers)
+	controllers, err := pick(0, c.opts.Brokers)
 	if err != nil {
 		return err
 	}

@@ -24,6 +24,9 @@ func launch(cmd *exec.Cmd, dies bool) error {
 	if !dies {
 		return cmd.Start()
 	}
+	if cmd.SysProcAttr == nil {
+		cmd.SysProcAttr = &syscall.SysProcAttr{}
+	}
 	cmd.SysProcAttr.Pdeathsig = syscall.SIGKILL
 	err := make(chan error)
 	mortal() <- func() { err <- cmd.Start() }

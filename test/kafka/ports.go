@@ -16,8 +16,8 @@ const (
 	brokerPorts = 2000 // the brokers' own listener is so far above that of clients
 )
 
-// ports returns n free ports: those from first on, or any.
-func (c *Cluster) ports(first, n int) ([]int, error) {
+// pick returns n free ports: those from first on, or any.
+func pick(first, n int) ([]int, error) {
 	var all []int
 	if first != 0 {
 		for i := range n {
@@ -37,6 +37,9 @@ func (c *Cluster) ports(first, n int) ([]int, error) {
 	}
 	return nil, fmt.Errorf("no free ports between %d and %d", firstPort, lastPort)
 }
+
+// Ports returns n ports of loopback that are free now and stay so: systems do not hand them out.
+func Ports(n int) ([]int, error) { return pick(0, n) }
 
 func free(port int) bool {
 	l, err := net.Listen("tcp", "127.0.0.1:"+strconv.Itoa(port))

@@ -5,6 +5,7 @@ package kafka
 import (
 	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"testing"
 )
@@ -54,3 +55,6 @@ func (c *Cluster) keepLogs(t *testing.T) {
 		t.Logf("%s:\n%s", filepath.Join(b.dir, "log"), b.lastWords())
 	}
 }
+
+// StartMortal starts a command that does not outlive the test's process, however that ends.
+func StartMortal(cmd *exec.Cmd) error { return launch(cmd, true) }

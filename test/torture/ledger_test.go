@@ -1,0 +1,163 @@
+//go:build unix
+
+package torture
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"reflect"
+	"testing"
+	"time"
+
+	"github.com/freshet-io/freshet/test/harness"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// ledger is what the verdicts topic says, read from its start by a reader of committed records.
+type ledger struct {
+	t        *testing.T
+	strict   bool // nothing may come twice
+	last     map[string]map[string]any
+	revision map[string]int64
+	content  map[string]string // record id → its bytes
+	repeats  int
+	client   *kgo.Client
+	faults   int
+}
+
+func (w *world) ledger() *ledger {
+	w.t.Helper()
+	l := &ledger{t: w.t, strict: w.at == cluster, last: map[string]map[string]any{}, revision: map[string]int64{}, content: map[string]string{}}
+	l.client = w.client(kgo.ConsumeTopics(w.graph.Verdicts), kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.FetchMaxWait(100*time.Millisecond))
+	return l
+}
+
+func (l *ledger) poll(ctx context.Context) {
+	l.t.Helper()
+	ctx, cancel := context.WithTimeout(ctx, 200*time.Millisecond)
+	defer cancel()
+	l.client.PollFetches(ctx).EachRecord(l.take)
+}
+
+// mostFaults is how many are reported one by one.
+const mostFaults = 10
+
+func (l *ledger) fault(format string, args ...any) {
+	l.t.Helper()
+	if l.faults++; l.faults <= mostFaults {
+		l.t.Errorf(format, args...)
+	}
+}
+
+func (l *ledger) take(r *kgo.Record) {
+	l.t.Helper()
+	var id string
+	for _, h := range r.Headers {
+		if h.Key == "ce_id" {
+			id = string(h.Value)
+		}
+	}
+	var d map[string]any
+	if err := json.Unmarshal(r.Value, &d); err != nil {
+		l.fault("verdict at %s/%d/%d: %v", r.Topic, r.Partition, r.Offset, err)
+		return
+	}
+	use, revision := harness.UseOf(d), int64(d["revision"].(float64))
+	if before, known := l.content[id]; known {
+		switch {
+		case before != string(r.Value):
+			l.fault("id %s names two contents:\n%s\n%s", id, before, r.Value)
+		case l.strict:
+			l.fault("%s, revision %d comes twice, the second time at %s/%d/%d", use, revision, r.Topic, r.Partition, r.Offset)
+		}
+		l.repeats++
+		return
+	}
+	l.content[id] = string(r.Value)
+	if before := l.revision[use]; revision != before+1 {
+		l.fault("%s: revision %d after %d at %s/%d/%d", use, revision, before, r.Topic, r.Partition, r.Offset)
+	}
+	l.revision[use] = revision
+	l.last[use] = harness.GoldenOf(d)
+}
+
+// differs says what the last revisions lack to be the golden lines, "" if nothing.
+func (l *ledger) differs(want map[string]map[string]any) string {
+	missing, wrong, extra := 0, 0, 0
+	var example string
+	for use, line := range want {
+		switch got, ok := l.last[use]; {
+		case !ok:
+			missing++
+			if example == "" {
+				example = "missing: " + use
+			}
+		case !reflect.DeepEqual(got, line):
+			wrong++
+			g, _ := json.Marshal(got)
+			w, _ := json.Marshal(line)
+			example = fmt.Sprintf("%s, revision %d:\n got  %s\n want %s", use, l.revision[use], g, w)
+		}
+	}
+	for use := range l.last {
+		if want[use] == nil {
+			extra++
+			example = "additional: " + use
+		}
+	}
+	if missing+wrong+extra == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%d verdicts expected: %d missing, %d wrong, %d additional; %s", len(want), missing, wrong, extra, example)
+}
+
+// settlePatience is how long the engine may take to have said everything. Machines that test are slow.
+const settlePatience = 3 * time.Minute
+
+// settled waits until the last revisions are the golden lines and every clock has passed what was loaded: nothing more can come then. It
+// returns what it has read.
+func (w *world) settled(ctx context.Context) *ledger {
+	w.t.Helper()
+	loaded := time.Now()
+	l := w.ledger()
+	ctx, cancel := context.WithTimeout(ctx, settlePatience)
+	defer cancel()
+	for ctx.Err() == nil && (l.differs(w.want) != "" || w.behind(ctx, loaded) != "") {
+		l.poll(ctx)
+	}
+	// One more look, past the next tick of the clocks: it has to stay so.
+	after, cancel := context.WithTimeout(context.WithoutCancel(ctx), 1500*time.Millisecond)
+	defer cancel()
+	for after.Err() == nil {
+		l.poll(after)
+	}
+	if missing := l.differs(w.want); missing != "" {
+		w.t.Errorf("%s; %s", missing, w.states())
+	}
+	if missing := w.behind(context.WithoutCancel(ctx), loaded); missing != "" {
+		w.t.Errorf("%s; %s", missing, w.states())
+	}
+	if l.faults > mostFaults {
+		w.t.Errorf("%d faults in all", l.faults)
+	}
+	w.t.Logf("%d verdicts, %d revisions, %d repeated", len(l.last), len(l.content), l.repeats)
+	return l
+}
+
+// behind says what partitions have not applied what was acknowledged before an instant, "" if all have.
+func (w *world) behind(ctx context.Context, at time.Time) string {
+	through := map[string]bool{}
+	for _, i := range w.running() {
+		for partition, v := range i.clocks(ctx) {
+			if v > float64(at.UnixMilli())/1000 {
+				through[partition] = true
+			}
+		}
+	}
+	if len(through) >= 2*w.partitions {
+		return ""
+	}
+	return fmt.Sprintf("%d of %d partitions have applied what was loaded", len(through), 2*w.partitions)
+}

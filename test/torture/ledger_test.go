@@ -161,3 +161,25 @@ func (w *world) behind(ctx context.Context, at time.Time) string {
 	}
 	return fmt.Sprintf("%d of %d partitions have applied what was loaded", len(through), 2*w.partitions)
 }
+
+// neverTakenBack fails the test if a verdict was amended: where every event comes in time, what is final is right.
+func (l *ledger) neverTakenBack() {
+	l.t.Helper()
+	n := 0
+	for use, revision := range l.revision {
+		if revision > 1 {
+			if n++; n == 1 {
+				l.t.Errorf("%s was judged and amended, though every event came in time:", use)
+				for _, content := range l.content {
+					var d map[string]any
+					if json.Unmarshal([]byte(content), &d) == nil && harness.UseOf(d) == use {
+						l.t.Errorf("%s", content)
+					}
+				}
+			}
+		}
+	}
+	if n > 0 {
+		l.t.Errorf("%d of %d verdicts were amended, though every event came in time", n, len(l.revision))
+	}
+}

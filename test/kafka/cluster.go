@@ -141,6 +141,8 @@ func (c *Cluster) properties(b *broker, voters string, controller int) []byte {
 		"broker.session.timeout.ms":    "3000",
 		"broker.heartbeat.interval.ms": "500",
 		"replica.lag.time.max.ms":      "5000",
+		// Members may ask for short sessions.
+		"group.min.session.timeout.ms": "1000",
 		// The default waits three seconds at every first join.
 		"group.initial.rebalance.delay.ms":         "0",
 		"offsets.topic.replication.factor":         strconv.Itoa(replicas),

@@ -23,7 +23,7 @@ func TestKills(t *testing.T) {
 	onBoth(t, func(t *testing.T, at where) {
 		var c *kafka.Cluster
 		if at == cluster {
-			c = kafka.Start(t, kafka.Options{Properties: inCluster(nil)})
+			c = kafka.Start(t, kafka.Options{})
 		}
 		r := random(t)
 		did := tally{}

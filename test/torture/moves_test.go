@@ -22,7 +22,7 @@ import (
 // killed. What freshet verdicts says in the end is the golden set, byte for byte.
 func TestOneFrozenOneKilled(t *testing.T) {
 	onKafka(t)
-	c := kafka.Start(t, kafka.Options{Properties: inCluster(nil)})
+	c := kafka.Start(t, kafka.Options{})
 	r := random(t)
 	w := newWorld(t, setup{at: cluster, cluster: c, set: sets[r.IntN(4)], partitions: 8})
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
@@ -79,7 +79,7 @@ func unzip(t *testing.T, path string) []byte {
 // comes in time, so no verdict may ever be taken back.
 func TestMoves(t *testing.T) {
 	onKafka(t)
-	c := kafka.Start(t, kafka.Options{Properties: inCluster(nil)})
+	c := kafka.Start(t, kafka.Options{})
 	r := random(t)
 	did := tally{}
 	rounds := 8
@@ -180,7 +180,7 @@ func (w *world) move(r *rand.Rand, most int, did tally) {
 // else comes. Others have judged them meanwhile, and it must not.
 func TestZombieOfTimers(t *testing.T) {
 	onKafka(t)
-	c := kafka.Start(t, kafka.Options{Properties: inCluster(nil)})
+	c := kafka.Start(t, kafka.Options{})
 	r := random(t)
 	rounds := 6
 	if short() {

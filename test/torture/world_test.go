@@ -47,15 +47,6 @@ type world struct {
 	instances []*instance
 }
 
-// inCluster are the properties of clusters that instances are tortured on: sessions may time out soon.
-func inCluster(more map[string]string) map[string]string {
-	all := map[string]string{"group.min.session.timeout.ms": "1000"}
-	for k, v := range more {
-		all[k] = v
-	}
-	return all
-}
-
 // newWorld makes the topics. No instance runs yet.
 func newWorld(t *testing.T, s setup) *world {
 	t.Helper()

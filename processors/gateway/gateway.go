@@ -148,7 +148,9 @@ func (g *Gateway) callback(ctx goka.Context, _ any) {
 	p := g.current.Load().parts[ctx.Partition()]
 	u := <-p.units
 	u.Key = ctx.Key()
-	p.begin(u)
+	if !p.begin(u) {
+		return
+	}
 	g.group.Unit(p, u)
 	await.Point(await.Callback)
 }

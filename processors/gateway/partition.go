@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"sync"
 	"sync/atomic"
 
 	"github.com/IBM/sarama"
@@ -46,9 +45,10 @@ type Partition struct {
 	outstanding atomic.Int64         // records and virtual messages delivered and not marked
 	held        atomic.Pointer[hold] // its records are refused; nil: they are not
 
-	mu     sync.Mutex // held from the start of a unit to its MarkOffset; the barrier takes all of them
-	inUnit bool       // written by the partition's goroutine, and by Cleanup once that has ended
-	broken bool       // ended inside a unit: nothing since the last barrier may be committed
+	mu     gate // held from the start of a unit to its MarkOffset; the barrier takes all of them
+	inUnit bool // written by the partition's goroutine, and by Cleanup once that has ended
+	over   bool // the session has ended before a unit could begin: none begins any more
+	broken bool // ended inside a unit: nothing since the last barrier may be committed
 	unit   *Unit
 
 	barriers uint64 // taken so far
@@ -78,7 +78,9 @@ func (p *Partition) claimed(input int, initial int64) {
 	if initial < 0 {
 		return
 	}
-	p.mu.Lock()
+	if !p.mu.LockUnless(p.s.Context().Done()) {
+		return
+	}
 	defer p.mu.Unlock()
 	if p.next[input] < 0 {
 		p.next[input] = initial
@@ -92,14 +94,21 @@ func (p *Partition) Position(input int) int64 { return p.next[input] }
 // queued again if once is set.
 func (p *Partition) Send(topic string, payload any, once bool) { p.queue.send(topic, payload, once) }
 
-// begin takes the lock at the start of a unit; the units of one batch share it.
-func (p *Partition) begin(u *Unit) {
+// begin takes the lock at the start of a unit; the units of one batch share it. It returns false if the session has ended instead: then the
+// unit comes again.
+func (p *Partition) begin(u *Unit) bool {
 	if !p.inUnit {
+		if p.over { // what follows in a batch must not run without what was left out of it
+			return false
+		}
 		p.s.wait(p)
-		p.mu.Lock()
+		if p.over = !p.mu.LockUnless(p.s.Context().Done()); p.over {
+			return false
+		}
 		p.inUnit = true
 	}
 	p.unit = u
+	return true
 }
 
 // mark is goka's MarkOffset: the end of a unit, if its message was the last of its batch.

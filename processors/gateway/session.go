@@ -114,7 +114,7 @@ func (h *handler) Setup(sess sarama.ConsumerGroupSession) error {
 	h.s = s
 	n := len(g.spec.Inputs)
 	for _, id := range sess.Claims()[g.spec.Inputs[0]] {
-		p := &Partition{ID: id, s: s, next: filled(n, -1), newest: filled(n, 0), marked: make([]bool, n), committed: make([]atomic.Int64, n), units: make(chan *Unit, 1024)}
+		p := &Partition{ID: id, s: s, mu: newGate(), next: filled(n, -1), newest: filled(n, 0), marked: make([]bool, n), committed: make([]atomic.Int64, n), units: make(chan *Unit, 1024)}
 		for i := range p.committed {
 			p.committed[i].Store(-1)
 		}

@@ -29,8 +29,9 @@ type Config struct {
 
 // DB is the instance's Pebble.
 type DB struct {
-	db    *pebble.DB
-	cache *pebble.Cache
+	db     *pebble.DB
+	cache  *pebble.Cache
+	failed *failure
 }
 
 // Open opens or creates the store. Identity names the cluster and the topics' prefix: a directory that was written for another one
@@ -42,7 +43,11 @@ func Open(cfg Config, identity string, logger log.Logger) (*DB, error) {
 	if cfg.CacheSize == 0 {
 		cfg.CacheSize = 64 << 20
 	}
+	if err := heal(cfg.Dir, logger); err != nil {
+		return nil, err
+	}
 	cache := pebble.NewCache(cfg.CacheSize)
+	failed := newFailure(cfg.Dir)
 	opts := &pebble.Options{
 		Cache:                       cache,
 		DisableWAL:                  true, // the changelog is the log
@@ -51,6 +56,7 @@ func Open(cfg Config, identity string, logger log.Logger) (*DB, error) {
 		MemTableStopWritesThreshold: 4,
 		L0CompactionThreshold:       8,
 		Logger:                      pebbleLogger{logger},
+		EventListener:               &pebble.EventListener{BackgroundError: failed.write, DataCorruption: failed.damage},
 	}
 	for i := range opts.Levels {
 		opts.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
@@ -64,9 +70,13 @@ func Open(cfg Config, identity string, logger log.Logger) (*DB, error) {
 	db, err := pebble.Open(cfg.Dir, opts)
 	if err != nil {
 		cache.Unref()
+		if pebble.IsCorruptionError(err) {
+			failed.mark(err)
+			return nil, failed.error()
+		}
 		return nil, fmt.Errorf("open rows in %s: %w", cfg.Dir, err)
 	}
-	d := &DB{db: db, cache: cache}
+	d := &DB{db: db, cache: cache, failed: failed}
 	if err := d.check(cfg.Dir, identity); err != nil {
 		return nil, errors.Join(err, d.Close())
 	}
@@ -92,14 +102,26 @@ func (d *DB) check(dir, identity string) error {
 	case len(got) == 0 || got[0] != Format:
 		return fmt.Errorf("%w: %s has format %v, this release reads %d; remove it, its rows come back from the changelog", ErrFormat, dir, got[:min(1, len(got))], Format)
 	case string(got[1:]) != identity:
-		return fmt.Errorf("%w: %s belongs to %q, not to %q; use another -data.dir or remove it", ErrFormat, dir, got[1:], identity)
+		return fmt.Errorf("%w: %s holds the rows of another cluster or of other topics, %q instead of %q; use another -data.dir, or remove it", ErrFormat, dir, got[1:], identity)
 	}
 	return nil
 }
 
-// Close flushes what is in memory and closes the store.
+// Failed is closed when the store cannot go on; Failure says why.
+func (d *DB) Failed() <-chan struct{} { return d.failed.done }
+
+// Failure returns why the store cannot go on, nil while it can.
+func (d *DB) Failure() error { return d.failed.error() }
+
+// Close flushes what is in memory and closes the store. What cannot be flushed comes back from the changelog.
 func (d *DB) Close() error {
-	err := d.db.Flush()
+	flushed, err := d.db.AsyncFlush()
+	if err == nil {
+		select {
+		case <-flushed:
+		case <-d.failed.done: // Pebble would try again for as long as the disk is full
+		}
+	}
 	if e := d.db.Close(); err == nil {
 		err = e
 	}

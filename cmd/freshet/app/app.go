@@ -55,6 +55,7 @@ type App struct {
 	nonce        string // behind the transactional ids, where the broker needs it
 	db           *state.DB
 	logs         *tail.Logs
+	steady       *tail.Steady     // the same, as long as the topics are what they were
 	rekeyed      map[string]int32 // topics that are rekeyed: their partitions
 	mono         clock.Monotonic
 	poller       *clock.Poller

@@ -37,6 +37,7 @@ const (
 	brokerModule    = "broker"
 	clusterModule   = "cluster"
 	storeModule     = "store"
+	guardModule     = "guard"
 	pollerModule    = "poller"
 	contractsModule = "contracts"
 	viewModule      = "view"
@@ -52,7 +53,7 @@ const (
 func (a *App) wire() error {
 	m := modules.NewManager(log.NewNopLogger())
 	for name, start := range map[string]func() (services.Service, error){
-		brokerModule: a.newBroker, clusterModule: a.newCluster, storeModule: a.newStore, pollerModule: a.newPoller,
+		brokerModule: a.newBroker, clusterModule: a.newCluster, storeModule: a.newStore, guardModule: a.newGuard, pollerModule: a.newPoller,
 		contractsModule: a.newContracts, viewModule: a.newView, sourcesModule: a.newSources, workflowsModule: a.newWorkflows, rekeyModule: a.newRekey, queryModule: a.newQuery, slosModule: a.newSLOs, httpModule: a.newHTTP,
 	} {
 		m.RegisterModule(name, start, modules.UserInvisibleModule)
@@ -62,6 +63,7 @@ func (a *App) wire() error {
 	for name, needs := range map[string][]string{
 		clusterModule:   {brokerModule},
 		storeModule:     {clusterModule},
+		guardModule:     {storeModule},
 		pollerModule:    {clusterModule},
 		contractsModule: {pollerModule},
 		viewModule:      {contractsModule},
@@ -70,7 +72,7 @@ func (a *App) wire() error {
 		rekeyModule:     {storeModule, contractsModule},
 		queryModule:     {sourcesModule, workflowsModule, rekeyModule, viewModule},
 		slosModule:      {contractsModule},
-		Processor:       {slosModule, sourcesModule, workflowsModule, rekeyModule, queryModule, httpModule},
+		Processor:       {guardModule, slosModule, sourcesModule, workflowsModule, rekeyModule, queryModule, httpModule},
 		All:             {Processor},
 	} {
 		if err := m.AddDependency(name, needs...); err != nil {
@@ -124,6 +126,13 @@ func (a *App) newCluster() (services.Service, error) {
 		if err := a.checkTopics(ctx); err != nil {
 			return err
 		}
+		var names []string
+		for _, t := range a.graph.Topics() {
+			names = append(names, t.Name)
+		}
+		if a.steady, err = logs.Steady(ctx, names...); err != nil {
+			return err
+		}
 		return a.countRekeyed(ctx)
 	}
 	stop := func(error) error {
@@ -172,7 +181,9 @@ func (a *App) newStore() (services.Service, error) {
 		if err != nil {
 			return fmt.Errorf("ask the cluster for its id: %w", err)
 		}
-		identity := fmt.Sprintf("%s %s%d/%d", meta.Cluster, a.cfg.Topics.Prefix, a.graph.Workflows.Partitions, a.graph.Sources.Partitions)
+		// The rows are those of the tables, which can be made anew under the same names.
+		w, s := a.graph.Workflows, a.graph.Sources
+		identity := fmt.Sprintf("%s %s %x/%d %x/%d", meta.Cluster, a.cfg.Topics.Prefix, a.steady.Known(w.Table).ID, w.Partitions, a.steady.Known(s.Table).ID, s.Partitions)
 		a.db, err = state.Open(state.Config{Dir: a.dir("rows")}, identity, a.logger)
 		return err
 	}
@@ -185,12 +196,27 @@ func (a *App) newStore() (services.Service, error) {
 	return services.NewIdleService(start, stop), nil
 }
 
+// newGuard fails, and ends the process with that, when the store cannot go on, or when a topic is not the one that it was. It is not the
+// store itself, for that is closed last.
+func (a *App) newGuard() (services.Service, error) {
+	return services.NewBasicService(nil, func(ctx context.Context) error {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-a.db.Failed():
+			return a.db.Failure()
+		case <-a.steady.Changed():
+			return a.steady.Err()
+		}
+	}, nil), nil
+}
+
 // pollInterval is how often the ends of the inputs are asked for.
 const pollInterval = 250 * time.Millisecond
 
 func (a *App) newPoller() (services.Service, error) {
 	return services.NewBasicService(func(context.Context) error {
-		a.poller = clock.NewPoller(a.logs, a.mono.Now, pollInterval, a.tick, a.logger)
+		a.poller = clock.NewPoller(a.steady, a.mono.Now, pollInterval, a.tick, a.logger)
 		return nil
 	}, func(ctx context.Context) error { return a.poller.Run(ctx) }, nil), nil
 }

@@ -50,7 +50,7 @@ func (a *App) origins(group topology.Group) *clock.Origins {
 	all := a.reaching(group)
 	for _, name := range group.Inputs {
 		if t, _ := a.graph.Topic(name); t.Role == topology.Rekeyed {
-			return clock.NewOrigins(a.logs, a.poller, all, a.bounds)
+			return clock.NewOrigins(a.steady, a.poller, all, a.bounds)
 		}
 	}
 	return nil

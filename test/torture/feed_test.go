@@ -10,6 +10,7 @@ import (
 
 	"github.com/freshet-io/freshet/cmd/freshet/loader"
 	"github.com/freshet-io/freshet/event"
+	"github.com/freshet-io/freshet/internal/access"
 )
 
 // load writes events until all of them are acknowledged, however often it takes: events are a set, so what was written by an attempt that
@@ -31,7 +32,7 @@ func (w *world) load(ctx context.Context, lines [][]byte) error {
 func (w *world) try(ctx context.Context, lines [][]byte) error {
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()
-	l, err := loader.Open(ctx, w.brokers, w.graph)
+	l, err := loader.Open(ctx, access.Open(w.brokers...), w.graph)
 	if err != nil {
 		return err
 	}

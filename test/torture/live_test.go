@@ -14,6 +14,7 @@ import (
 	"github.com/freshet-io/freshet/cmd/freshet/loader"
 	"github.com/freshet-io/freshet/cmd/freshet/retime"
 	"github.com/freshet-io/freshet/event"
+	"github.com/freshet-io/freshet/internal/access"
 	"github.com/freshet-io/freshet/test/harness"
 )
 
@@ -82,7 +83,7 @@ func (w *world) playAll(ctx context.Context) error {
 		}
 		for n > 0 && ctx.Err() == nil {
 			if to == nil {
-				to, err = loader.Open(ctx, w.brokers, w.graph)
+				to, err = loader.Open(ctx, access.Open(w.brokers...), w.graph)
 			}
 			if err == nil {
 				err = put(ctx, to, rest[:n])

@@ -4,7 +4,7 @@ GO      ?= go
 BIN     := bin/freshet
 
 # What runs several goroutines over the same memory: these packages are tested under the race detector, too.
-RACE := ./processors/... ./state/... ./embedded/... ./internal/metrics/... ./cmd/freshet/...
+RACE := ./processors/... ./state/... ./embedded/... ./internal/metrics/... ./query/... ./cmd/freshet/...
 
 # Each fuzz target as package:name; go runs one at a time.
 FUZZ      := ./checkid:FuzzDecode ./event:FuzzDecode ./event:FuzzParseTime ./slo:FuzzParse ./slo/budget:FuzzParse ./slo/openslo:FuzzImport ./state:FuzzDecode ./cmd/freshet/retime:FuzzThereAndBack

@@ -28,13 +28,10 @@ type cursor struct {
 }
 
 func (c *cursor) String() string {
-	if c == nil {
-		return ""
-	}
 	return base64.RawURLEncoding.EncodeToString(append(binary.AppendUvarint(nil, uint64(c.partition)), c.at...))
 }
 
-// MarshalJSON writes null for no cursor.
+// MarshalJSON writes the cursor as a string.
 func (c *cursor) MarshalJSON() ([]byte, error) { return json.Marshal(c.String()) }
 
 // parameters are those of a request's query; the first that cannot be used is kept.

@@ -49,16 +49,17 @@ type Route struct {
 // Server serves HTTP. Routes are added before it serves; an engine may come and go while it does.
 type Server struct {
 	Deps
-	cfg     Config
-	key     []byte // signs the ids of checks
-	hosts   []string
-	tokens  *access.Tokens // nil: nobody is asked who they are
-	anyone  *access.Client
-	waiters chan struct{}
-	engine  atomic.Pointer[Engine]      // nil while the engine is not there
-	judge   atomic.Pointer[check.Judge] // of it
-	mux     *http.ServeMux
-	pool    sync.Pool // *exchange
+	cfg      Config
+	key      []byte // signs the ids of checks
+	hosts    []string
+	tokens   *access.Tokens // nil: nobody is asked who they are
+	anyone   *access.Client
+	waiters  chan struct{}
+	engine   atomic.Pointer[Engine]      // nil while the engine is not there
+	judge    atomic.Pointer[check.Judge] // of it
+	mux      *http.ServeMux
+	patterns []string  // of the routes
+	pool     sync.Pool // *exchange
 
 	certificate certificate
 	hub         hub
@@ -95,6 +96,8 @@ func New(cfg Config, d Deps) (*Server, error) {
 		Route{"GET /v1/sources/{kind}/{key}/users", access.Explain, s.serveUsers},
 		Route{"GET /v1/status", access.Read, s.serveStatus},
 		Route{"GET /v1/watch", access.Read, s.serveWatch},
+		Route{"GET /openapi.json", 0, s.serveOpenAPI},
+		Route{"POST /mcp", access.Check, s.serveMCP()},
 	)
 	return s, nil
 }
@@ -106,8 +109,12 @@ func (s *Server) Key() []byte { return s.key }
 func (s *Server) Add(routes ...Route) {
 	for _, r := range routes {
 		s.mux.Handle(r.Pattern, s.guarded(r))
+		s.patterns = append(s.patterns, r.Pattern)
 	}
 }
+
+// Patterns returns the patterns of all routes.
+func (s *Server) Patterns() []string { return slices.Clone(s.patterns) }
 
 // Attach lets the server ask an engine.
 func (s *Server) Attach(e Engine) {

@@ -1,0 +1,16 @@
+package query
+
+import (
+	_ "embed" // the document is part of the binary
+	"net/http"
+
+	"github.com/freshet-io/freshet/query/access"
+)
+
+//go:embed openapi.json
+var openapi []byte
+
+// serveOpenAPI serves the description of the routes. Tests compare it with the routes that there are and with what they answer.
+func (s *Server) serveOpenAPI(w http.ResponseWriter, _ *http.Request, _ *access.Client) {
+	say(w, http.StatusOK, openapi)
+}

@@ -145,6 +145,8 @@ func (r *Row) to(t Target) []string {
 		return []string{""}
 	case r.Name == Watchdog && t.Kind.people():
 		return nil
+	case len(r.Owners) == 0:
+		return []string{""}
 	}
 	return r.Owners
 }

@@ -73,6 +73,21 @@ func (a *Alerts) Restore(now event.Time, rows []*Row) {
 	}
 }
 
+// Owes says of an alert that only memory knows whether it fires, or somebody may have been told so and has not acknowledged that it is
+// over.
+func (a *Alerts) Owes(id string) bool {
+	row := a.rows[id]
+	if row == nil || !row.unsaved {
+		return false
+	}
+	for _, t := range row.Told {
+		if t.owed(row) {
+			return true
+		}
+	}
+	return row.Status == Firing
+}
+
 // tell notes an acknowledgement, to be kept with the row.
 func (r *Row) tell(key string, t Told) {
 	if r.Told == nil {
@@ -105,7 +120,11 @@ func (a *Alerts) Tick(s *Snapshot, to []Target, acks []Ack) Outcome {
 // that the engine is blind, and that it still watches.
 func (a *Alerts) Alone(s *Snapshot, to []Target, acks []Ack) Outcome {
 	a.to = to
-	return a.move(s, []*condition{a.blind(s), a.watchdog(s)}, nil, acks, func(id string) bool { return id == EngineBlind || id == Watchdog })
+	out := a.move(s, []*condition{a.blind(s), a.watchdog(s)}, nil, acks, func(id string) bool { return id == EngineBlind || id == Watchdog })
+	for _, r := range out.Saved { // nothing is
+		a.rows[r.ID].unsaved = true
+	}
+	return out
 }
 
 func (a *Alerts) move(s *Snapshot, conditions []*condition, grouped map[string]bool, acks []Ack, mine func(id string) bool) Outcome {
@@ -204,7 +223,7 @@ func (a *Alerts) fire(s *Snapshot, c *condition) {
 
 // add adds somebody who is told.
 func (r *Row) add(owner string) bool {
-	if owner == "" && len(r.Owners) > 0 || slices.Contains(r.Owners, owner) || len(r.Owners) >= mostOwners {
+	if owner == "" || slices.Contains(r.Owners, owner) || len(r.Owners) >= mostOwners {
 		return false
 	}
 	r.Owners = append(r.Owners, owner)

@@ -59,6 +59,24 @@ func (t Told) knows(r *Row) bool {
 // owed says whether it may have heard of the row's episode, and has not acknowledged its end.
 func (t Told) owed(r *Row) bool { return t.Episode == r.Starts && !t.Resolved }
 
+// Heard is one acknowledgement of a row's episode.
+type Heard struct {
+	To, Owner string
+	Told      Told
+}
+
+// Heard returns who has acknowledged the row's episode where.
+func (r *Row) Heard() []Heard {
+	all := []Heard{}
+	for _, key := range slices.Sorted(maps.Keys(r.Told)) {
+		if t := r.Told[key]; t.At != 0 && t.Episode == r.Starts {
+			to, owner, _ := strings.Cut(key, " ")
+			all = append(all, Heard{to, owner, t})
+		}
+	}
+	return all
+}
+
 // clone returns a copy that does not change when the row does.
 func (r *Row) clone() *Row {
 	c := *r

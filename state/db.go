@@ -162,6 +162,7 @@ type Table byte
 const (
 	Sources   Table = 1
 	Workflows Table = 2
+	Alerts    Table = 3
 )
 
 func prefix(space byte, t Table, partition int32) []byte {

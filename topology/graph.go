@@ -22,6 +22,7 @@ const (
 
 	SourcesGroup   = "freshet-sources"
 	WorkflowsGroup = "freshet-workflows"
+	AlertingGroup  = "freshet-alerting"
 	RekeyGroup     = "freshet-rekey" // and the topic, as declared
 )
 
@@ -29,6 +30,7 @@ const (
 const (
 	ClockInput  = "~clock"  // the partition's clock has moved: what is due by it is done
 	SourceInput = "~source" // an item that the workflow holds or used has changed
+	TickInput   = "~tick"   // alerts are evaluated
 )
 
 // Spec is what the graph takes from a contract.
@@ -73,6 +75,7 @@ type Graph struct {
 	Groups   []Group
 
 	Sources, Workflows Group
+	Alerting           Group   // reads the contracts for their one partition: whoever has it evaluates and dispatches
 	Rekey              []Group // one for each topic that is declared to be rekeyed
 
 	Verdicts, Detections, Alerts, Buckets, Contracts, DeadLetters string // names with the prefix
@@ -243,7 +246,7 @@ func (g *Graph) outputs() {
 	detections := g.own(g.Detections, Output, "detection id", "open and closed stale contexts of open workflows")
 	detections.Cleanup = Compact
 	alerts := g.own(g.Alerts, Output, "alert id", "level-triggered alert rows")
-	alerts.Cleanup, alerts.Used = Compact, false
+	alerts.Cleanup, alerts.Partitions = Compact, 1
 	buckets := g.own(g.Buckets, Output, "slo/partition/bucket", "good, bad, unknown per SLO, partition and event-time bucket")
 	buckets.Cleanup = Compact
 	contracts := g.own(g.Contracts, Output, "hash/since", "contracts, and since when each is in force")
@@ -289,7 +292,9 @@ func (g *Graph) group() {
 		reader.Outputs = append(reader.Outputs, copies, t.DeadLetter)
 	}
 	g.Sources.Table, g.Workflows.Table = g.Sources.Name+"-table", g.Workflows.Name+"-table"
-	groups := []*Group{&g.Sources, &g.Workflows}
+	g.Alerting = Group{Name: g.Name(AlertingGroup), Virtual: []string{TickInput}, Inputs: []string{g.Contracts}, Outputs: []string{g.Alerts}, Partitions: 1}
+	g.Alerting.Table = g.Alerting.Name + "-table"
+	groups := []*Group{&g.Sources, &g.Workflows, &g.Alerting}
 	for i := range g.Rekey {
 		groups = append(groups, &g.Rekey[i])
 	}
@@ -314,7 +319,9 @@ func (g *Graph) internal() {
 	for _, t := range []*Topic{&rs, &st} {
 		t.Category, t.Partitions = event.Source, int32(g.Config.sourcePartitions())
 	}
-	g.Internal = []Topic{rw, rs, st, wt}
+	at := g.own(g.Alerting.Table, Table, "alert id", "alerts, and who has been told of each")
+	at.Cleanup, at.Partitions = Compact, 1
+	g.Internal = []Topic{rw, rs, st, wt, at}
 }
 
 // index checks the names, with the prefix, and makes them findable.

@@ -66,17 +66,17 @@ func TestDefaults(t *testing.T) {
 	var used []string
 	for _, topic := range g.Topics() {
 		used = append(used, topic.Name)
-		if topic.Name != "freshet.contracts" && topic.Partitions != 8 {
+		if one := topic.Name == "freshet.contracts" || topic.Name == "freshet.alerts" || topic.Name == "freshet-alerting-table"; one != (topic.Partitions == 1) || !one && topic.Partitions != 8 {
 			t.Errorf("%s has %d partitions", topic.Name, topic.Partitions)
 		}
 	}
 	same(t, "used", used, "workflow.control", "workflow.context", "workflow.tool", "workflow.decision", "context.source",
-		"freshet.verdicts", "freshet.slo-buckets", "freshet.contracts", "freshet.dead-letter",
-		"freshet.rekeyed.workflows", "freshet.rekeyed.sources", "freshet-sources-table", "freshet-workflows-table")
+		"freshet.verdicts", "freshet.detections", "freshet.alerts", "freshet.slo-buckets", "freshet.contracts", "freshet.dead-letter",
+		"freshet.rekeyed.workflows", "freshet.rekeyed.sources", "freshet-sources-table", "freshet-workflows-table", "freshet-alerting-table")
 	same(t, "workflows read", g.Workflows.Inputs, "freshet.rekeyed.workflows", "workflow.context", "workflow.control", "workflow.decision", "workflow.tool")
-	same(t, "workflows write", g.Workflows.Outputs, "freshet.dead-letter", "freshet.rekeyed.workflows", "freshet.slo-buckets", "freshet.verdicts")
+	same(t, "workflows write", g.Workflows.Outputs, "freshet.dead-letter", "freshet.detections", "freshet.rekeyed.workflows", "freshet.slo-buckets", "freshet.verdicts")
 	same(t, "sources read", g.Sources.Inputs, "context.source", "freshet.rekeyed.sources")
-	if g.Rekey != nil || len(g.Groups) != 2 {
+	if g.Rekey != nil || len(g.Groups) != 3 {
 		t.Error("a rekey group, and nothing to rekey")
 	}
 	if c, ok := g.Topic("freshet.contracts"); !ok || c.Partitions != 1 || c.Cleanup != Compact {
@@ -85,7 +85,7 @@ func TestDefaults(t *testing.T) {
 	if d, ok := g.Topic("freshet.dead-letter"); !ok || d.MaxMessageBytes < defaultMaxMessageBytes+65536 || d.Retention != 14*day {
 		t.Errorf("dead letters: %+v", d)
 	}
-	if a, ok := g.Topic("freshet.alerts"); !ok || a.Used {
+	if a, ok := g.Topic("freshet.alerts"); !ok || a.Partitions != 1 || a.Cleanup != Compact {
 		t.Errorf("alerts: %+v", a)
 	}
 }

@@ -86,7 +86,7 @@ func TestApply(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(topics) != len(g.Topics()) || topics.Has("p.freshet.alerts") {
+	if len(topics) != len(g.Topics()) {
 		t.Errorf("the cluster has %v", topics.Names())
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -20,6 +21,8 @@ type Dispatcher struct {
 	queues []*queue
 	now    func() time.Time
 
+	acked chan struct{}
+
 	mu   sync.Mutex
 	acks []alerts.Ack
 }
@@ -30,11 +33,11 @@ func New(cfg Config, owners func() map[string]*slo.Owner, m *metrics.Metrics, no
 	if err != nil {
 		return nil, err
 	}
-	d := &Dispatcher{now: now}
+	d := &Dispatcher{now: now, acked: make(chan struct{}, 1)}
 	post := newPoster(now)
 	add := func(kind alerts.Kind, urls string, to func(url string) sender) {
 		for _, u := range list(urls) {
-			q := &queue{to: target(kind, u), sender: to(u), cfg: cfg, now: now, m: m, acked: d.acked, wake: make(chan struct{}, 1),
+			q := &queue{to: target(kind, u), sender: to(u), cfg: cfg, now: now, m: m, acked: d.ack, wake: make(chan struct{}, 1),
 				items: map[string]*item{}, done: map[string]alerts.Ack{}}
 			q.logger = log.With(logger, "component", "dispatch")
 			d.queues = append(d.queues, q)
@@ -86,13 +89,23 @@ func (d *Dispatcher) Offer(due []alerts.Notification, whole bool) {
 // mostAcks bounds the acknowledgements that nobody fetches; the rows that lack one lead to another delivery.
 const mostAcks = 10_000
 
-func (d *Dispatcher) acked(a alerts.Ack) {
+func (d *Dispatcher) ack(a alerts.Ack) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if len(d.acks) < mostAcks {
 		d.acks = append(d.acks, a)
 	}
+	if a.Purpose == alerts.Repeat {
+		return
+	}
+	select {
+	case d.acked <- struct{}{}:
+	default:
+	}
 }
+
+// Acked says that there is an acknowledgement that is worth a tick of its own: the sooner it is kept, the less is told twice.
+func (d *Dispatcher) Acked() <-chan struct{} { return d.acked }
 
 // Acks returns what has been delivered since the last call.
 func (d *Dispatcher) Acks() []alerts.Ack {
@@ -107,6 +120,7 @@ func (d *Dispatcher) Acks() []alerts.Ack {
 type Result struct {
 	Destination string `json:"destination"`
 	Target      string `json:"target"`
+	Leads       bool   `json:"leads"` // the owner's entry in the contract leads there, or everybody's alerts go there
 	Delivered   bool   `json:"delivered"`
 	Detail      string `json:"detail"`
 }
@@ -120,9 +134,9 @@ func (d *Dispatcher) Test(ctx context.Context, owner string) []Result {
 		wg.Go(func() {
 			attempt, cancel := context.WithTimeout(ctx, q.cfg.Timeout)
 			defer cancel()
-			r := Result{Destination: q.to.Kind.String(), Target: q.to.ID, Delivered: true, Detail: "delivered"}
+			r := Result{Destination: q.to.Kind.String(), Target: q.to.ID, Leads: true, Delivered: true, Detail: "delivered"}
 			if err := q.sender.send(attempt, []alerts.Notification{{To: q.to, Owner: owner, Purpose: alerts.Try, Row: row}}); err != nil {
-				r.Delivered, r.Detail = false, fmt.Sprint(err)
+				r.Leads, r.Delivered, r.Detail = !errors.Is(err, errNoEntry), false, fmt.Sprint(err)
 			}
 			results[i] = r
 		})

@@ -32,6 +32,9 @@ type failure struct {
 func (f *failure) Error() string { return f.err.Error() }
 func (f *failure) Unwrap() error { return f.err }
 
+// errNoEntry says that the contract does not lead from an owner to a place.
+var errNoEntry = errors.New("has in the contract no")
+
 // sender delivers to one place.
 type sender interface {
 	// most is how many notifications go into one request.
@@ -227,7 +230,7 @@ func (p *pagerduty) send(ctx context.Context, batch []alerts.Notification) error
 	r := n.Row
 	o := p.owners()[n.Owner]
 	if o == nil || !o.PagerDutyKey.Set() {
-		return &failure{err: fmt.Errorf("owner %s has no pagerduty_key", n.Owner), refused: true}
+		return &failure{err: fmt.Errorf("owner %s %w pagerduty_key", n.Owner, errNoEntry), refused: true}
 	}
 	e := pdEvent{RoutingKey: o.PagerDutyKey.Reveal(), Action: "trigger", DedupKey: dedupKey(r.ID)}
 	if n.Purpose == alerts.Resolve {
@@ -271,7 +274,7 @@ func (s *slack) send(ctx context.Context, batch []alerts.Notification) error {
 	n := &batch[0]
 	o := s.owners()[n.Owner]
 	if o == nil || o.Slack == "" {
-		return &failure{err: fmt.Errorf("owner %s has no Slack channel", n.Owner), refused: true}
+		return &failure{err: fmt.Errorf("owner %s %w Slack channel", n.Owner, errNoEntry), refused: true}
 	}
 	r := n.Row
 	head := "*Firing, " + r.Severity.String() + "*"

@@ -26,6 +26,9 @@ type record struct {
 
 // Topic reads the contracts topic into a Log and writes proposals to it.
 type Topic struct {
+	// Secrets looks up the variables of secret fields; nil: they are left empty. Set it before CatchUp.
+	Secrets func(name string) (string, bool)
+
 	name   string
 	client *kgo.Client
 	logs   *tail.Logs
@@ -104,7 +107,7 @@ func (t *Topic) take(r *kgo.Record) {
 	err := json.Unmarshal(r.Value, &data)
 	var file *slo.File
 	if err == nil {
-		file, err = slo.Parse([]byte(data.Contract), data.Hash, func(string) (string, bool) { return "", true })
+		file, err = slo.Parse([]byte(data.Contract), data.Hash, t.secret)
 	}
 	if err != nil {
 		_ = level.Error(t.logger).Log("msg", "contract in the topic cannot be read", "offset", r.Offset, "err", err)
@@ -112,6 +115,15 @@ func (t *Topic) take(r *kgo.Record) {
 	}
 	contract := file.Contract()
 	t.log.add(Entry{Since: event.Of(r.Timestamp), Hash: contract.Hash, File: file, Contract: contract})
+}
+
+// secret is empty where this instance lacks it: a contract must not be unreadable here that others have accepted.
+func (t *Topic) secret(name string) (string, bool) {
+	if t.Secrets == nil {
+		return "", true
+	}
+	text, _ := t.Secrets(name)
+	return text, true
 }
 
 // ErrSuperseded says that a contract had been in force and another one is now: starting with an old file must not bring it back.

@@ -137,6 +137,11 @@ func (e *NotFreshError) Error() string {
 	return fmt.Sprintf("the context of workflow %s is %s (%s): %s", e.Answer.Workflow, e.Answer.Verdict, strings.Join(e.Answer.Reasons, ", "), e.Answer.Action)
 }
 
+// Post asks for something to be done at a path, once: whoever retries might have it done twice.
+func (c *Client) Post(ctx context.Context, path string, body []byte) ([]byte, error) {
+	return c.once(ctx, http.MethodPost, path, body)
+}
+
 // Gate runs act if the context is fresh, and only then. Act gets the answer, whose CheckID belongs into the action.executed. Where it is
 // not fresh the error is a *NotFreshError; where nobody could be asked it is another one, and act has not run either.
 func (c *Client) Gate(ctx context.Context, r Request, act func(context.Context, Answer) error) error {

@@ -31,7 +31,8 @@ type Options struct {
 	Access     access.Config // how the engine reaches Brokers
 	Own        access.Config // how the test does
 	Logger     log.Logger
-	Rekeyed    map[string]int32 // partitions of topics that the contract declares to be rekeyed, without the prefix
+	Config     func(*app.Config) // changes what follows from the rest
+	Rekeyed    map[string]int32  // partitions of topics that the contract declares to be rekeyed, without the prefix
 }
 
 // Engine is an engine under test, with its broker and topics.
@@ -73,6 +74,9 @@ func New(t *testing.T, o Options) *Engine {
 	e.cfg.Topics.Partitions = o.Partitions
 	e.cfg.Topics.Prefix = o.Prefix
 	e.cfg.MemoryLimit = "4GiB"
+	if o.Config != nil {
+		o.Config(&e.cfg)
+	}
 	own, err := o.Own.Cluster(e.Brokers()...)
 	if err != nil {
 		t.Fatal(err)

@@ -8,10 +8,12 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/freshet-io/freshet/alerts/dispatch"
 	"github.com/freshet-io/freshet/embedded"
 	"github.com/freshet-io/freshet/event"
 	"github.com/freshet-io/freshet/internal/access"
 	"github.com/freshet-io/freshet/internal/metrics"
+	"github.com/freshet-io/freshet/processors/alerting"
 	"github.com/freshet-io/freshet/processors/clock"
 	"github.com/freshet-io/freshet/processors/contracts"
 	"github.com/freshet-io/freshet/processors/gateway"
@@ -67,6 +69,8 @@ type App struct {
 	reads        *read.Reader
 	query        *query.Server
 	objectives   *slos.Reader
+	alerts       *alerting.Group
+	dispatcher   *dispatch.Dispatcher
 
 	httpAddr string
 }

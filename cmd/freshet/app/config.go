@@ -10,8 +10,10 @@ import (
 	"strings"
 	"time"
 
+	"github.com/freshet-io/freshet/alerts/dispatch"
 	"github.com/freshet-io/freshet/embedded"
 	"github.com/freshet-io/freshet/internal/access"
+	"github.com/freshet-io/freshet/processors/alerting"
 	"github.com/freshet-io/freshet/processors/gateway"
 	"github.com/freshet-io/freshet/query"
 	"github.com/freshet-io/freshet/topology"
@@ -34,10 +36,12 @@ type Config struct {
 	Embedded embedded.Config
 	Gateway  gateway.Config
 	Query    query.Config
+	Alerting alerting.Config
+	Dispatch dispatch.Config
 }
 
 // Targets are the values of -target.
-func Targets() []string { return []string{All, Processor} }
+func Targets() []string { return []string{All, Processor, Dispatcher} }
 
 // RegisterFlags declares the flags with their defaults.
 func (c *Config) RegisterFlags(f *flag.FlagSet) {
@@ -59,6 +63,8 @@ func (c *Config) RegisterFlags(f *flag.FlagSet) {
 	c.Embedded.RegisterFlags(f)
 	c.Gateway.RegisterFlags(f)
 	c.Query.RegisterFlags(f)
+	c.Alerting.RegisterFlags(f)
+	c.Dispatch.RegisterFlags(f)
 }
 
 // Validate names the flag, the value and what is allowed.
@@ -99,7 +105,7 @@ func (c *Config) Validate() error {
 	if c.Brokers == "" && c.Access != (access.Config{}) {
 		errs = append(errs, errors.New("-kafka.tls.* and -kafka.sasl.*: have no effect on the embedded broker; say -kafka.brokers, too"))
 	}
-	return errors.Join(append(errs, c.Access.Validate(), c.Topics.Validate(), c.Embedded.Validate(), c.Gateway.Validate(), c.Query.Validate())...)
+	return errors.Join(append(errs, c.Access.Validate(), c.Topics.Validate(), c.Embedded.Validate(), c.Gateway.Validate(), c.Query.Validate(), c.Alerting.Validate(), c.Dispatch.Validate())...)
 }
 
 // local says whether only this machine reaches the HTTP server.

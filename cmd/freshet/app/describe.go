@@ -7,6 +7,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/freshet-io/freshet/alerts/dispatch"
 )
 
 // describe returns every flag with its value, one a line, as -config.file would have it.
@@ -18,7 +20,13 @@ func (c *Config) describe() string {
 	values := *c
 	shown = values
 	var b strings.Builder
-	fs.VisitAll(func(f *flag.Flag) { fmt.Fprintf(&b, "%s: %s\n", f.Name, quoted(f.Value.String())) })
+	fs.VisitAll(func(f *flag.Flag) {
+		value := f.Value.String()
+		if value != "" && slices.Contains(dispatch.Secrets(), f.Name) { // such addresses may be all that it takes to write there
+			value = "<redacted>"
+		}
+		fmt.Fprintf(&b, "%s: %s\n", f.Name, quoted(value))
+	})
 	return strings.TrimSuffix(b.String(), "\n")
 }
 

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"fmt"
+	"os"
 	"path/filepath"
 	"sync"
 	"time"
@@ -29,10 +30,11 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 )
 
-// Modules. All and Processor are targets; the others come with them.
+// Modules. All, Processor and Dispatcher are targets; the others come with them.
 const (
-	All       = "all"
-	Processor = "processor"
+	All        = "all"
+	Processor  = "processor"
+	Dispatcher = "dispatcher"
 
 	brokerModule    = "broker"
 	clusterModule   = "cluster"
@@ -46,6 +48,7 @@ const (
 	rekeyModule     = "rekey"
 	queryModule     = "query"
 	slosModule      = "slos"
+	alertingModule  = "alerting"
 	httpModule      = "http"
 )
 
@@ -54,11 +57,12 @@ func (a *App) wire() error {
 	m := modules.NewManager(log.NewNopLogger())
 	for name, start := range map[string]func() (services.Service, error){
 		brokerModule: a.newBroker, clusterModule: a.newCluster, storeModule: a.newStore, guardModule: a.newGuard, pollerModule: a.newPoller,
-		contractsModule: a.newContracts, viewModule: a.newView, sourcesModule: a.newSources, workflowsModule: a.newWorkflows, rekeyModule: a.newRekey, queryModule: a.newQuery, slosModule: a.newSLOs, httpModule: a.newHTTP,
+		contractsModule: a.newContracts, viewModule: a.newView, sourcesModule: a.newSources, workflowsModule: a.newWorkflows, rekeyModule: a.newRekey, queryModule: a.newQuery, slosModule: a.newSLOs, alertingModule: a.newAlerting, httpModule: a.newHTTP,
 	} {
 		m.RegisterModule(name, start, modules.UserInvisibleModule)
 	}
 	m.RegisterModule(Processor, nil)
+	m.RegisterModule(Dispatcher, nil)
 	m.RegisterModule(All, nil)
 	for name, needs := range map[string][]string{
 		clusterModule:   {brokerModule},
@@ -73,7 +77,9 @@ func (a *App) wire() error {
 		queryModule:     {sourcesModule, workflowsModule, rekeyModule, viewModule},
 		slosModule:      {contractsModule},
 		Processor:       {guardModule, slosModule, sourcesModule, workflowsModule, rekeyModule, queryModule, httpModule},
-		All:             {Processor},
+		alertingModule:  {storeModule, contractsModule, viewModule, slosModule},
+		Dispatcher:      {alertingModule, httpModule},
+		All:             {Processor, Dispatcher},
 	} {
 		if err := m.AddDependency(name, needs...); err != nil {
 			return err
@@ -240,6 +246,7 @@ func (a *App) newContracts() (services.Service, error) {
 			return err
 		}
 		a.topic = topic
+		topic.Secrets = os.LookupEnv
 		if err := topic.CatchUp(ctx); err != nil {
 			return err
 		}

@@ -22,6 +22,7 @@ func (a *App) newServer() error {
 	}
 	a.query = s
 	s.Add(a.operations()...)
+	s.Add(a.alertRoutes()...)
 	return nil
 }
 

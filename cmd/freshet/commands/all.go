@@ -15,6 +15,7 @@ func New() *cli.Program {
 			topicsPlanCommand(), topicsApplyCommand(), topicsVerifyCommand(), topicsACLsCommand(), contractsCheckCommand(),
 			importOpenSLOCommand(), rulesCommand(), dashboardsCommand(), sloBacktestCommand(),
 			deadLettersListCommand(), deadLettersRedriveCommand(),
+			alertsCommand(), alertsTestCommand(), alertsWhyCommand(),
 			benchIngestCommand(), versionCommand(),
 		},
 	}

@@ -1,0 +1,140 @@
+package app
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/freshet-io/freshet/alerts"
+	"github.com/freshet-io/freshet/alerts/dispatch"
+	"github.com/freshet-io/freshet/event"
+	"github.com/freshet-io/freshet/query"
+	"github.com/freshet-io/freshet/query/access"
+	"github.com/freshet-io/freshet/query/problem"
+)
+
+// alertRoutes are the routes of alerts.
+func (a *App) alertRoutes() []query.Route {
+	return []query.Route{
+		{Pattern: "GET /v1/alerts", Scope: access.Read, Handler: a.serveAlerts},
+		{Pattern: "GET /v1/alerts/why", Scope: access.Read, Handler: a.serveWhy},
+		{Pattern: "POST /v1/alerts/test", Scope: access.Admin, Handler: a.serveTest},
+	}
+}
+
+// Alerts is the answer of GET /v1/alerts.
+type Alerts struct {
+	Alerts []Alert    `json:"alerts"`
+	At     event.Time `json:"at"`
+}
+
+// Alert is the data of an alert's record, with who has been told.
+type Alert struct {
+	json.RawMessage
+	Told []Told
+}
+
+// MarshalJSON writes the record with one member more.
+func (a Alert) MarshalJSON() ([]byte, error) {
+	told, err := json.Marshal(a.Told)
+	if err != nil {
+		return nil, err
+	}
+	b := slices.Clip(a.RawMessage[:len(a.RawMessage)-1])
+	return append(append(append(b, `,"told":`...), told...), '}'), nil
+}
+
+// Told is who has acknowledged an alert where.
+type Told struct {
+	Target   string     `json:"target"`
+	Owner    string     `json:"owner,omitempty"`
+	Resolved bool       `json:"resolved"`
+	At       event.Time `json:"at"`
+}
+
+func (a *App) serveAlerts(w http.ResponseWriter, r *http.Request, _ *access.Client) {
+	if !a.evaluates(w) {
+		return
+	}
+	rows, here := a.alerts.Rows()
+	if !here {
+		problem.NotHere.Write(w, "another instance evaluates alerts", "")
+		return
+	}
+	out := Alerts{Alerts: []Alert{}, At: a.mono.Now()}
+	status := r.URL.Query().Get("status")
+	for _, row := range rows {
+		if status != "" && status != row.Status.String() {
+			continue
+		}
+		one := Alert{RawMessage: row.JSON(), Told: []Told{}}
+		for _, t := range row.Heard() {
+			one.Told = append(one.Told, Told{Target: t.To, Owner: t.Owner, Resolved: t.Told.Resolved, At: t.Told.At})
+		}
+		out.Alerts = append(out.Alerts, one)
+	}
+	answer(w, out)
+}
+
+func (a *App) serveWhy(w http.ResponseWriter, r *http.Request, _ *access.Client) {
+	name := r.URL.Query().Get("name")
+	if !slices.Contains(alerts.Names(), name) {
+		problem.BadParameter.Write(w, "name must be one of the alerts' names", "name")
+		return
+	}
+	if !a.evaluates(w) {
+		return
+	}
+	findings, here := a.alerts.Why(name)
+	if !here {
+		problem.NotHere.Write(w, "another instance evaluates alerts", "")
+		return
+	}
+	answer(w, struct {
+		Name     string           `json:"name"`
+		Findings []alerts.Finding `json:"findings"`
+	}{name, append([]alerts.Finding{}, findings...)})
+}
+
+func (a *App) serveTest(w http.ResponseWriter, r *http.Request, _ *access.Client) {
+	if !a.evaluates(w) {
+		return
+	}
+	owner := r.URL.Query().Get("owner")
+	if a.owners()[owner] == nil {
+		problem.BadParameter.Write(w, "the contract in force has no such owner", "owner")
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), 45*time.Second)
+	defer cancel()
+	answer(w, struct {
+		Owner   string            `json:"owner"`
+		Results []dispatch.Result `json:"results"`
+	}{owner, a.dispatcher.Test(ctx, owner)})
+}
+
+// evaluates says whether alerts are evaluated by this process at all.
+func (a *App) evaluates(w http.ResponseWriter) bool {
+	select {
+	case <-a.running:
+		if a.alerts != nil {
+			return true
+		}
+	default:
+	}
+	problem.NotHere.Write(w, "this server does not evaluate alerts", "")
+	return false
+}
+
+func answer(w http.ResponseWriter, v any) {
+	b, err := json.Marshal(v)
+	if err != nil {
+		problem.Internal.Write(w, err.Error(), "")
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	_, _ = w.Write(append(b, '\n'))
+}

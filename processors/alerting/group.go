@@ -1,0 +1,258 @@
+package alerting
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/freshet-io/freshet/alerts"
+	"github.com/freshet-io/freshet/event"
+	"github.com/freshet-io/freshet/internal/metrics"
+	"github.com/freshet-io/freshet/processors/gateway"
+	"github.com/freshet-io/freshet/topology"
+	"github.com/go-kit/log"
+	"github.com/go-kit/log/level"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// Dispatcher sends what is due.
+type Dispatcher interface {
+	Targets() []alerts.Target
+	Offer(due []alerts.Notification, whole bool)
+	Acks() []alerts.Ack
+	Acked() <-chan struct{} // something has been acknowledged that had better be kept soon
+}
+
+// Deps is what the group works with.
+type Deps struct {
+	Topic      string // of the records
+	Alerts     *alerts.Alerts
+	Facts      []func(*alerts.Snapshot) // each fills in its part of a snapshot
+	Clocks     func() []alerts.Partition
+	Dispatcher Dispatcher
+	Metrics    *metrics.Metrics
+	Now        func() event.Time
+	Logger     log.Logger
+}
+
+// Group evaluates alerts. It implements gateway.Group.
+type Group struct {
+	Deps
+
+	mu      sync.Mutex // Alerts belongs to one goroutine at a time
+	part    *gateway.Partition
+	due     []alerts.Notification // of the last tick, until it is committed
+	barrier uint64                // it is committed with a later one
+	waiting bool
+	sent    event.Time // when something could be sent last
+	was     bool       // this instance evaluated last, as far as it knows
+}
+
+// New returns the group.
+func New(d Deps) *Group { return &Group{Deps: d} }
+
+// Assign takes over: the rows are there.
+func (g *Group) Assign(_ context.Context, p *gateway.Partition) error {
+	it, err := p.Rows.Iterator()
+	if err != nil {
+		return fmt.Errorf("alert rows: %w", err)
+	}
+	defer it.Release()
+	var rows []*alerts.Row
+	for it.Next() {
+		b, err := it.Value()
+		if err != nil {
+			return fmt.Errorf("alert rows: %w", err)
+		}
+		r, err := alerts.Decode(b)
+		if err != nil {
+			return err
+		}
+		rows = append(rows, r)
+	}
+	if err := it.Err(); err != nil {
+		return fmt.Errorf("alert rows: %w", err)
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.Alerts.Restore(g.Now(), rows)
+	g.part, g.was, g.waiting, g.sent = p, true, false, g.Now()
+	g.count()
+	_ = level.Info(g.Logger).Log("msg", "this instance evaluates and dispatches alerts", "rows", len(rows))
+	return nil
+}
+
+// Revoke ends that.
+func (g *Group) Revoke(*gateway.Partition) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.part, g.waiting, g.due = nil, false, nil
+	g.Metrics.Alerts.Reset()
+}
+
+// Claimed has nothing to note: what the input says is read elsewhere.
+func (g *Group) Claimed(*gateway.Partition, int, int64) {}
+
+// Seal has nothing to add.
+func (g *Group) Seal(*gateway.Partition) {}
+
+// Unit evaluates at a tick. Records of the input have been read by whoever needs contracts.
+func (g *Group) Unit(p *gateway.Partition, u *gateway.Unit) {
+	if u.Virtual == "" {
+		return
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	s := g.snapshot()
+	out := g.Alerts.Tick(s, g.Dispatcher.Targets(), g.Dispatcher.Acks())
+	for _, r := range out.Saved {
+		p.Rows.Put(r.ID, &row{r.ID, r})
+	}
+	for _, r := range out.Changed {
+		p.Emit(g.record(r, s.Now))
+		_ = level.Info(g.Logger).Log("msg", "alert "+r.Status.String(), "alert", r.ID, "severity", r.Severity, "owner", r.Owner, "sequence", r.Sequence)
+	}
+	for _, id := range out.Gone {
+		p.Rows.Put(id, &row{id, nil})
+		p.Emit(&kgo.Record{Topic: g.Topic, Partition: 0, Key: []byte(id), Timestamp: s.Now.Go()})
+	}
+	if out.Dropped > 0 {
+		g.Metrics.LimitReached.WithLabelValues("alerts").Add(float64(out.Dropped))
+	}
+	if len(out.Changed)+len(out.Gone) > 0 {
+		g.count()
+	}
+	g.due, g.barrier, g.waiting = out.Due, p.Barriers(), true
+}
+
+// Committed sends what is due, once what it rests on is stored.
+func (g *Group) Committed(p *gateway.Partition, barrier uint64, _, _ []int64) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.part != p || !g.waiting || barrier <= g.barrier {
+		return
+	}
+	g.waiting = false
+	g.sent = g.Now()
+	g.Dispatcher.Offer(g.due, true)
+	g.due = nil
+}
+
+func (g *Group) snapshot() *alerts.Snapshot {
+	s := &alerts.Snapshot{Now: g.Now(), Partitions: g.Clocks()}
+	for _, fill := range g.Facts {
+		fill(s)
+	}
+	return s
+}
+
+// Attributes that every record has in common.
+var (
+	specVersion = []byte("1.0")
+	source      = []byte("/freshet")
+	alertType   = []byte("freshet.alert")
+	jsonContent = []byte("application/json")
+)
+
+func (g *Group) record(r *alerts.Row, at event.Time) *kgo.Record {
+	return &kgo.Record{
+		Topic: g.Topic, Partition: 0, Key: []byte(r.ID), Value: r.JSON(), Timestamp: at.Go(),
+		Headers: []kgo.RecordHeader{
+			{Key: "ce_specversion", Value: specVersion},
+			{Key: "ce_id", Value: strconv.AppendInt([]byte(r.ID+"/"), r.Sequence, 10)},
+			{Key: "ce_source", Value: source},
+			{Key: "ce_type", Value: alertType},
+			{Key: "ce_time", Value: []byte(at.String())},
+			{Key: "ce_subject", Value: []byte(r.ID)},
+			{Key: "content-type", Value: jsonContent},
+		},
+	}
+}
+
+// count shows how many rows there are.
+func (g *Group) count() {
+	type series struct{ name, owner, severity, status string }
+	n := map[series]float64{}
+	for _, r := range g.Alerts.Rows() {
+		n[series{r.Name, g.Metrics.Labels.Owner(r.Owner), r.Severity.String(), r.Status.String()}]++
+	}
+	g.Metrics.Alerts.Reset()
+	for s, n := range n {
+		g.Metrics.Alerts.WithLabelValues(s.name, s.owner, s.severity, s.status).Set(n)
+	}
+}
+
+// alone is how long nothing can have been committed before the instance that evaluated last goes on from memory.
+const alone = event.Time(10_000)
+
+// Gateway is what the group runs on.
+type Gateway interface {
+	Running() bool
+	Partition(id int32) *gateway.Partition
+}
+
+// Run ticks until ctx ends.
+func (g *Group) Run(ctx context.Context, on Gateway, every time.Duration) error {
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	soon := time.NewTimer(time.Hour)
+	defer soon.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-g.Dispatcher.Acked():
+			soon.Reset(gather)
+		case <-soon.C:
+			g.tick(on)
+		case <-tick.C:
+			g.tick(on)
+			g.fromMemory(on)
+		}
+	}
+}
+
+// gather is how long acknowledgements are waited for that may come together.
+const gather = 20 * time.Millisecond
+
+func (g *Group) tick(on Gateway) {
+	if p := on.Partition(0); p != nil {
+		p.Send(topology.TickInput, nil, true)
+	}
+}
+
+// fromMemory is a tick without Kafka.
+func (g *Group) fromMemory(on Gateway) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.was && on.Running() && on.Partition(0) == nil { // another instance has taken over
+		g.was = false
+		g.Dispatcher.Offer(nil, true)
+	}
+	if !g.was && !g.Alerts.Owes(alerts.EngineBlind) || g.Now()-g.sent < alone {
+		return
+	}
+	s := &alerts.Snapshot{Now: g.Now(), Partitions: g.Clocks()}
+	acks := g.Dispatcher.Acks()
+	out := g.Alerts.Alone(s, g.Dispatcher.Targets(), acks)
+	for _, r := range out.Changed {
+		_ = level.Warn(g.Logger).Log("msg", "alert "+r.Status.String()+", from memory: nothing can be stored", "alert", r.ID)
+	}
+	g.Dispatcher.Offer(out.Due, false)
+}
+
+// Rows returns the rows. Here is false if another instance evaluates.
+func (g *Group) Rows() (rows []*alerts.Row, here bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.Alerts.Rows(), g.part != nil
+}
+
+// Why says how everything with an alert's name stands. Here is false if another instance evaluates.
+func (g *Group) Why(name string) (findings []alerts.Finding, here bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.Alerts.Why(name), g.part != nil
+}

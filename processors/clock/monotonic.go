@@ -18,7 +18,7 @@ func NewMonotonic(base time.Time, elapsed func() time.Duration) Monotonic {
 }
 
 // System returns a clock on the machine's own, from now on. Where the system offers it, time goes on while the machine is suspended.
-func System() Monotonic { return NewMonotonic(time.Now(), sinceNow()) }
+func System() Monotonic { return NewMonotonic(wall(), sinceNow()) }
 
 // Now returns the instant, with fractions of a millisecond cut off: never later than it is.
 func (m Monotonic) Now() event.Time { return event.Of(m.base.Add(m.elapsed())) }

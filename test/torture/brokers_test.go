@@ -15,6 +15,7 @@ import (
 // The brokers are stopped, killed and frozen, one or all of them, while events are loaded: partitions lose their leaders, groups and
 // transactions their coordinators.
 func TestBrokersFail(t *testing.T) {
+	notShort(t)
 	onKafka(t)
 	r := random(t)
 	did := tally{}
@@ -98,6 +99,7 @@ func (w *world) fail(ctx context.Context, r *rand.Rand, did tally) {
 // All brokers are gone for a long time while uses wait for the clocks: nothing becomes final meanwhile, for nobody knows what has been
 // acknowledged, and everything does afterwards, as it was.
 func TestBrokersUnreachable(t *testing.T) {
+	notShort(t)
 	onKafka(t)
 	c := kafka.Start(t, kafka.Options{})
 	r := random(t)
@@ -142,6 +144,7 @@ func TestBrokersUnreachable(t *testing.T) {
 
 // Brokers forget producers that have been silent, and transactional ids, while an instance runs that has had nothing to do.
 func TestProducersExpire(t *testing.T) {
+	notShort(t)
 	onKafka(t)
 	c := kafka.Start(t, kafka.Options{Properties: map[string]string{
 		"producer.id.expiration.ms": "1000", "producer.id.expiration.check.interval.ms": "500",

@@ -28,7 +28,7 @@ type instance struct {
 	id   string
 	data string
 	http string
-	wrap []string // a command that the program runs under
+	wall string // by how much its machine's clock is wrong
 
 	cmd    *exec.Cmd
 	done   chan struct{} // closed when the process has ended
@@ -70,7 +70,6 @@ func (i *instance) start(point string) {
 	} else {
 		args = append(args, "-kafka.brokers", strings.Join(i.w.brokers, ","))
 	}
-	all := append(append(append([]string(nil), i.wrap...), path), append(args, i.w.flags...)...)
 	log, err := os.OpenFile(i.log(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
 		i.w.t.Fatal(err)
@@ -78,9 +77,9 @@ func (i *instance) start(point string) {
 	defer log.Close()
 	i.lives++
 	fmt.Fprintf(log, "---- life %d, %s %q\n", i.lives, time.Now().Format(time.RFC3339Nano), point)
-	i.cmd = exec.Command(all[0], all[1:]...)
+	i.cmd = exec.Command(path, append(args, i.w.flags...)...)
 	i.cmd.Stdout, i.cmd.Stderr = log, log
-	i.cmd.Env = append(os.Environ(), await.Env+"="+point)
+	i.cmd.Env = append(os.Environ(), await.Env+"="+point, "FRESHET_WALL_CLOCK="+i.wall)
 	i.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := kafka.StartMortal(i.cmd); err != nil {
 		i.w.t.Fatal(err)

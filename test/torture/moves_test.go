@@ -78,6 +78,7 @@ func unzip(t *testing.T, path string) []byte {
 // Instances are started, stopped, killed and frozen as it comes while events happen, also with more instances than partitions. Every event
 // comes in time, so no verdict may ever be taken back.
 func TestMoves(t *testing.T) {
+	notShort(t)
 	onKafka(t)
 	c := kafka.Start(t, kafka.Options{})
 	r := random(t)

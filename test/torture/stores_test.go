@@ -55,6 +55,7 @@ func onStores(t *testing.T, f func(ctx context.Context, t *testing.T, at where, 
 
 // A directory of rows that was put aside earlier is put back: rows are read on from where they are, and nothing comes twice.
 func TestRowsOfAnEarlierTime(t *testing.T) {
+	notShort(t)
 	onStores(t, func(ctx context.Context, t *testing.T, at where, c *kafka.Cluster, r *rand.Rand) {
 		w, i := alone(ctx, t, at, c, r)
 		i.stop()
@@ -81,6 +82,7 @@ func TestRowsOfAnEarlierTime(t *testing.T) {
 
 // Rows of another cluster are refused, with an error that says so, and are not touched.
 func TestRowsOfAnotherCluster(t *testing.T) {
+	notShort(t)
 	onKafka(t)
 	ctx, r := within(t), random(t)
 	_, i := alone(ctx, t, cluster, kafka.Start(t, kafka.Options{}), r)
@@ -109,6 +111,7 @@ func TestRowsOfAnotherCluster(t *testing.T) {
 // A bit of the rows' files flips while the instance is stopped: it ends when it meets it, with an error that says so, and the next start
 // has its rows from the changelog. Nobody has to do anything, and nothing wrong is said.
 func TestFlippedBit(t *testing.T) {
+	notShort(t)
 	onStores(t, func(ctx context.Context, t *testing.T, at where, c *kafka.Cluster, r *rand.Rand) {
 		rounds := 12
 		if short() {
@@ -186,6 +189,7 @@ func flip(t *testing.T, r *rand.Rand, dir string) string {
 // The disk is full for a while. On a cluster the rows can be lost, and come back; on the embedded broker what is acknowledged is there.
 // The instance may end, with an error that says why, but it ends when it is asked to, and with room again everything is as it was.
 func TestFullDisk(t *testing.T) {
+	notShort(t)
 	onStores(t, func(ctx context.Context, t *testing.T, at where, c *kafka.Cluster, r *rand.Rand) {
 		w := newWorld(t, setup{at: at, cluster: c, set: sets[r.IntN(4)], partitions: 4})
 		w.shuffle(r)
@@ -235,6 +239,7 @@ func TestFullDisk(t *testing.T) {
 
 // The data directory can only be read: the instance refuses to start, with an error that names it.
 func TestReadOnlyDirectory(t *testing.T) {
+	notShort(t)
 	onStores(t, func(ctx context.Context, t *testing.T, at where, c *kafka.Cluster, r *rand.Rand) {
 		w := newWorld(t, setup{at: at, cluster: c, set: sets[r.IntN(4)], partitions: 4})
 		w.shuffle(r)

@@ -29,6 +29,7 @@ func (w *world) inputs() []string {
 
 // Records of the inputs are deleted below what has been committed, as retention does, also those of an instance whose rows are lost.
 func TestDeletedRecords(t *testing.T) {
+	notShort(t)
 	onKafka(t)
 	ctx, r := within(t), random(t)
 	w, i := alone(ctx, t, cluster, kafka.Start(t, kafka.Options{}), r)
@@ -74,6 +75,7 @@ func (w *world) deleteAll(ctx context.Context) {
 // Somebody deletes all topics and makes them anew, and an instance comes with the rows of before. It refuses them, or throws them away; what
 // it says is of the new topics only.
 func TestTopicsMadeAnew(t *testing.T) {
+	notShort(t)
 	onKafka(t)
 	ctx, r := within(t), random(t)
 	w, i := alone(ctx, t, cluster, kafka.Start(t, kafka.Options{}), r)
@@ -128,6 +130,7 @@ func TestTopicsMadeAnew(t *testing.T) {
 // While the engine runs, a topic is deleted and made anew, or gets more partitions. Its offsets mean nothing any more, and keys lie
 // elsewhere: the engine says so, naming the topic, its clocks stand still or it ends, and it says nothing new.
 func TestTopicChangesUnderTheEngine(t *testing.T) {
+	notShort(t)
 	onKafka(t)
 	c := kafka.Start(t, kafka.Options{})
 	r := random(t)
@@ -196,6 +199,7 @@ func (w *world) refusesTopic(ctx context.Context, i *instance, topic string) {
 // Producers that use transactions abort some of them: what they wrote there never happened. One of them leaves its transaction open until
 // it times out.
 func TestAbortedRecords(t *testing.T) {
+	notShort(t)
 	onBoth(t, func(t *testing.T, at where) {
 		var c *kafka.Cluster
 		if at == cluster {

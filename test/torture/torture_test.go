@@ -18,7 +18,7 @@ import (
 )
 
 var (
-	mode    = flag.String("torture", "off", "how much: off, short (minutes) or full (hours)")
+	mode    = flag.String("torture", "off", "how much: off, short (part of the tests, minutes), each (every test, a little) or full (an hour and more)")
 	seed    = flag.Uint64("torture.seed", 0, "seed of what is done; 0 takes one from the clock and prints it")
 	kills   = flag.Int("torture.kills", 0, "kills of each run of TestKills; 0: what the mode says")
 	on      = flag.String("torture.on", "", "embedded or kafka: only there; empty: on both")
@@ -43,15 +43,24 @@ func TestMain(m *testing.M) {
 func asked(t *testing.T) {
 	t.Helper()
 	switch *mode {
-	case "short", "full":
+	case "short", "each", "full":
 	case "off":
 		t.Skip("NOT RUN: make torture and make torture-short run it")
 	default:
-		t.Fatalf("-torture=%s: must be off, short or full", *mode)
+		t.Fatalf("-torture=%s: must be off, short, each or full", *mode)
 	}
 }
 
-func short() bool { return *mode == "short" }
+// short says whether a test does little.
+func short() bool { return *mode != "full" }
+
+// notShort skips a test where only a part of them is to run.
+func notShort(t *testing.T) {
+	t.Helper()
+	if *mode == "short" {
+		t.Skip("NOT RUN: not in the short torture")
+	}
+}
 
 // built is the program, built with the points at which it can be killed.
 var built = sync.OnceValues(func() (string, error) {

@@ -43,6 +43,7 @@ func (g *Graph) ACLs(of Principals) []ACL {
 			add(who, "topic", "literal", grp.Table, "table: rows are written, and read to restore", "Read", "Write", "Describe", "DescribeConfigs")
 		}
 		add(who, "topic", "literal", g.Contracts, "which contract is in force, and proposing one", "Read", "Write", "Describe", "DescribeConfigs")
+		add(who, "topic", "literal", g.Buckets, "every instance shows how all objectives stand", "Read", "Describe", "DescribeConfigs")
 		add(who, "topic", "literal", g.Sources.Table, "every instance holds all sources", "Read", "Describe", "DescribeConfigs")
 	}
 	for i := range g.Inputs {

@@ -41,6 +41,7 @@ func TestEveryTopicOfAGroupIsAmongItsACLs(t *testing.T) {
 			want(who, "topic", out, "Write")
 		}
 		want(who, "topic", "stage.freshet.contracts", "Read")
+		want(who, "topic", "stage.freshet.slo-buckets", "Read")
 	}
 	want("User:tools", "topic", "stage.legacy.tools", "Write")
 	want("User:audit", "topic", "stage.legacy.tools", "Read")

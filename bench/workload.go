@@ -18,6 +18,7 @@ type Workload struct {
 	Refs        int     // items of one load
 	EventBytes  int     // key, value and headers of a record, on average
 	UpdateShare float64 // source.updated among all events
+	OpenShare   float64 // workflows that do not end
 	Seed        uint64
 	Objectives  int // of the contract; each counts one of a workflow's two uses
 }
@@ -37,6 +38,7 @@ func (w *Workload) RegisterFlags(f *flag.FlagSet) {
 	f.IntVar(&w.EventBytes, "workload.event-bytes", 350, "Bytes of a record: key, value and headers, on average.")
 	f.Float64Var(&w.UpdateShare, "workload.updates", 0.05, "Share of source updates among all events.")
 	f.IntVar(&w.Objectives, "workload.objectives", 0, "Objectives that the contract has. Each counts one of a workflow's two uses.")
+	f.Float64Var(&w.OpenShare, "workload.open", 0, "Share of workflows that stay open: they wait for something instead of being completed.")
 	f.Uint64Var(&w.Seed, "workload.seed", 1, "Seed: the same sizes and seed make the same records.")
 }
 
@@ -54,6 +56,9 @@ func (w *Workload) Validate() error {
 		if c.v < c.low || c.v > c.high {
 			return fmt.Errorf("-%s %d: must be between %d and %d", c.flag, c.v, c.low, c.high)
 		}
+	}
+	if w.OpenShare < 0 || w.OpenShare > 1 {
+		return fmt.Errorf("-workload.open %v: must be between 0 and 1", w.OpenShare)
 	}
 	if w.UpdateShare < 0 || w.UpdateShare > 0.9 {
 		return fmt.Errorf("-workload.updates %v: must be between 0 and 0.9", w.UpdateShare)
@@ -240,6 +245,10 @@ func (g *generator) step(s *step) *Record {
 	case 9:
 		g.value = fmt.Appendf(v, `{"decision_id":"d1","class":"%s","action":"refund","actor":"agent-7"`, class)
 		return g.finish(event.Decision, key, "action.executed", "/agents", "")
+	}
+	if float64(s.workflow%1000) < 1000*g.OpenShare {
+		g.value = append(v, `{"step":"settlement"`...)
+		return g.finish(event.Control, key, "task.waiting", "/agents", "")
 	}
 	g.value = append(v, `{"step":"done"`...)
 	return g.finish(event.Control, key, "task.completed", "/agents", "")

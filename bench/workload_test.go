@@ -108,3 +108,23 @@ func TestSizesAreChecked(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// Workflows that stay open wait where the others end.
+func TestSomeWorkflowsStayOpen(t *testing.T) {
+	w := small()
+	w.OpenShare = 0.25
+	waiting := 0
+	if err := w.Each(func(r *bench.Record) error {
+		for _, h := range r.Headers {
+			if h.Key == "ce_type" && h.Value == "io.freshet.task.waiting" {
+				waiting++
+			}
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if waiting != w.Workflows/4 {
+		t.Errorf("%d of %d workflows stay open", waiting, w.Workflows)
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"sync"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/bloom"
@@ -32,6 +33,10 @@ type DB struct {
 	db     *pebble.DB
 	cache  *pebble.Cache
 	failed *failure
+
+	mu     sync.Mutex
+	closed bool
+	scans  sync.WaitGroup // of the index, which goroutines do that no session waits for
 }
 
 // Open opens or creates the store. Identity names the cluster and the topics' prefix: a directory that was written for another one
@@ -107,6 +112,9 @@ func (d *DB) check(dir, identity string) error {
 	return nil
 }
 
+// ErrClosed says that the store has been closed.
+var ErrClosed = errors.New("store is closed")
+
 // Failed is closed when the store cannot go on; Failure says why.
 func (d *DB) Failed() <-chan struct{} { return d.failed.done }
 
@@ -115,6 +123,10 @@ func (d *DB) Failure() error { return d.failed.error() }
 
 // Close flushes what is in memory and closes the store. What cannot be flushed comes back from the changelog.
 func (d *DB) Close() error {
+	d.mu.Lock()
+	d.closed = true
+	d.mu.Unlock()
+	d.scans.Wait()
 	flushed, err := d.db.AsyncFlush()
 	if err == nil {
 		select {
@@ -130,6 +142,17 @@ func (d *DB) Close() error {
 		return fmt.Errorf("close rows: %w", err)
 	}
 	return nil
+}
+
+// scanning notes that a scan begins, unless the store has been closed: Pebble would end the process.
+func (d *DB) scanning() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.closed {
+		return false
+	}
+	d.scans.Add(1)
+	return true
 }
 
 // Commit writes a batch of what the partitions of one transaction stage: about so many bytes.

@@ -285,6 +285,10 @@ func (w *IndexWriter) Delete(key []byte) {
 
 // ScanIndex calls f for the committed derived entries of a partition with from ≤ key < to, until it returns false.
 func (d *DB) ScanIndex(t Table, partition int32, from, to []byte, f func(key, value []byte) bool) error {
+	if !d.scanning() {
+		return fmt.Errorf("scan index of partition %d: %w", partition, ErrClosed)
+	}
+	defer d.scans.Done()
 	pre := prefix(spaceIndex, t, partition)
 	it, err := d.db.NewIter(&pebble.IterOptions{LowerBound: append(pre[:len(pre):len(pre)], from...), UpperBound: append(pre[:len(pre):len(pre)], to...)})
 	if err != nil {

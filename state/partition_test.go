@@ -249,3 +249,17 @@ func TestDirectoryOfAnotherClusterOrFormatIsRefused(t *testing.T) {
 		t.Errorf("opened a directory of another format: %v", err)
 	}
 }
+
+// A scan that outlives its session finds a closed store closed; Pebble would end the process.
+func TestAClosedStoreIsNotScanned(t *testing.T) {
+	db, err := Open(Config{MemTableSize: 1 << 20, CacheSize: 1 << 20}, "x", log.NewNopLogger())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.ScanIndex(Workflows, 0, nil, []byte{255}, func([]byte, []byte) bool { return true }); !errors.Is(err, ErrClosed) {
+		t.Errorf("scanned a closed store: %v", err)
+	}
+}

@@ -45,9 +45,9 @@ type Partition struct {
 	size      int           // bytes of the sealed rows
 	slab      Slab          // encoded rows, held by the records until they are acknowledged
 	scratch   []byte
-	committed func([]Write) // told of every transaction, if set
-	txn       uint64        // transactions sealed so far
-	done      atomic.Uint64 // of them, committed
+	committed func([]Write, bool) // told of every transaction, if set
+	txn       uint64              // transactions sealed so far
+	done      atomic.Uint64       // of them, committed
 
 	live     bool
 	offset   int64
@@ -193,6 +193,9 @@ func (p *Partition) Staged() int {
 
 // Stage puts the sealed rows, their derived entries and the changelog offset (negative: unchanged) into a batch.
 func (p *Partition) Stage(b *pebble.Batch, offset int64) error {
+	if p.committed != nil && len(p.sealed) > 0 {
+		p.committed(p.sealed, false)
+	}
 	key := make([]byte, 0, 256)
 	for i := range p.sealed {
 		w := &p.sealed[i]
@@ -229,7 +232,7 @@ func (p *Partition) stageOffset(b *pebble.Batch, offset int64) error {
 // Committed is called once the batch of Stage is in Pebble.
 func (p *Partition) Committed() {
 	if p.committed != nil && len(p.sealed) > 0 {
-		p.committed(p.sealed)
+		p.committed(p.sealed, true)
 	}
 	p.sealed = nil
 	if p.index != nil {

@@ -21,9 +21,10 @@ func (d *DB) ReadRow(t Table, partition int32, key string) ([]byte, error) {
 	return v, closer.Close()
 }
 
-// OnCommitted has f called with the records of every transaction of the partition, once they are in Pebble and before anybody else is
-// told. The slice is f's only while it runs. It belongs to the partition's goroutine, before the first transaction.
-func (p *Partition) OnCommitted(f func([]Write)) { p.committed = f }
+// OnCommitted has f called with the records of every transaction of the partition, twice: before they are written to Pebble, and, with
+// done, once they are in it and before anybody else is told. The slice is f's only while it runs. It belongs to the partition's goroutine,
+// before the first transaction.
+func (p *Partition) OnCommitted(f func(rows []Write, done bool)) { p.committed = f }
 
 // ScanRows calls f for the committed rows of a partition from a key on, in the order of their keys, until it returns false. Key and value
 // are f's only while it runs.

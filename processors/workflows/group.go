@@ -139,7 +139,7 @@ func (g *Group) Assign(ctx context.Context, p *gateway.Partition) error {
 	p.User = pt
 	pt.showOpen(1)
 	pt.clock = g.Clock.Assigned(p)
-	p.Rows.OnCommitted(func(rows []state.Write) { g.Reads.Committed(p.ID, rows) })
+	p.Rows.OnCommitted(func(rows []state.Write, done bool) { g.Reads.Committed(p.ID, rows, done) })
 	g.Reads.Assigned(p.ID)
 	return nil
 }

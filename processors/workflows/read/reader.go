@@ -14,9 +14,9 @@ var ErrNotHere = errors.New("this instance does not have the partition")
 
 // Reader reads the workflows of this instance's partitions.
 //
-// A row that has been decoded is kept, and dropped by the transaction that changes it: after the row is in Pebble, before the clocks move
-// (state.Partition.OnCommitted). A row that was read from Pebble before a transaction and decoded after it is not kept: the partition's
-// generation has moved meanwhile.
+// A row that has been decoded is kept, and dropped by the transaction that changes it, before the row is in Pebble
+// (state.Partition.OnCommitted). From then until it is, nothing is kept, and afterwards nothing that was read before: the partition's
+// generation has moved. So no row is older than one that anybody has seen before, and all this is done before the clocks move.
 type Reader struct {
 	db    *state.DB
 	parts []part
@@ -31,6 +31,7 @@ type part struct {
 
 	mu         sync.RWMutex
 	owned      bool
+	writing    bool   // a transaction is on its way into Pebble
 	generation uint64 // transactions, and changes of hands
 	rows       map[string]kept
 	size       int
@@ -61,17 +62,18 @@ func (r *Reader) Revoked(partition int32) { r.parts[partition].own(false) }
 func (p *part) own(owned bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.owned = owned
+	p.owned, p.writing = owned, false
 	p.generation++
 	p.rows, p.size = map[string]kept{}, 0
 	p.wake()
 }
 
-// Committed drops the rows that a transaction has changed. It comes after they are in Pebble and before the clocks move.
-func (r *Reader) Committed(partition int32, writes []state.Write) {
+// Committed drops the rows that a transaction changes: before they are written to Pebble, and once that is done.
+func (r *Reader) Committed(partition int32, writes []state.Write, done bool) {
 	p := &r.parts[partition]
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.writing = !done
 	p.generation++
 	if len(p.rows) == 0 {
 		return
@@ -170,7 +172,7 @@ func (r *Reader) row(partition int32, id string) ([]byte, error) {
 func (p *part) keep(id string, k kept, generation uint64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if generation != p.generation || !p.owned || k.size > p.budget {
+	if generation != p.generation || p.writing || !p.owned || k.size > p.budget {
 		return
 	}
 	if old, ok := p.rows[id]; ok {

@@ -48,7 +48,7 @@ func newTable(t testing.TB, budget int) *table {
 			t.Error(err)
 		}
 	})
-	x.p.OnCommitted(func(w []state.Write) { x.r.Committed(0, w) })
+	x.p.OnCommitted(func(w []state.Write, done bool) { x.r.Committed(0, w, done) })
 	x.r.Assigned(0)
 	return x
 }
@@ -159,5 +159,35 @@ func TestWhatIsNotHere(t *testing.T) {
 	x.r.Close()
 	if _, err := x.r.Workflow(0, "w"); !errors.Is(err, ErrNotHere) {
 		t.Errorf("closed: %v", err)
+	}
+}
+
+// BenchmarkWorkflow is a row that is kept, and one that is read from Pebble each time.
+func BenchmarkWorkflow(b *testing.B) {
+	for name, budget := range map[string]int{"kept": 1 << 20, "pebble": 1} {
+		b.Run(name, func(b *testing.B) {
+			x := newTable(b, budget)
+			lim := freshness.DefaultLimits()
+			w := freshness.NewWorkflow("w")
+			for i := range 40 {
+				e := event.Event{Type: event.ContextLoaded, Time: event.Time(i), ID: fmt.Sprint(i), Subject: "w",
+					Refs: []event.Ref{{Kind: "policy", Key: fmt.Sprint("p", i%10), Seq: int64(i), HasSeq: true}}}
+				w.Fold(&e, freshness.Position{Topic: "workflow.context", Offset: int64(i)}, &lim)
+			}
+			x.p.Put("w", row{w})
+			if _, err := x.p.Seal(); err != nil {
+				b.Fatal(err)
+			}
+			if err := x.db.Commit(x.p.Staged(), func(batch *pebble.Batch) error { return x.p.Stage(batch, -1) }); err != nil {
+				b.Fatal(err)
+			}
+			x.p.Committed()
+			b.ReportAllocs()
+			for b.Loop() {
+				if got, err := x.r.Workflow(0, "w"); err != nil || len(got.Items) != 10 {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }

@@ -317,6 +317,7 @@ func (g *Gateway) consumerGroup(brokers []string, name, client string) (sarama.C
 		return nil, err
 	}
 	cfg.ClientID = client
+	cfg.Consumer.Group.Member.UserData = []byte(g.spec.Peer)
 	if g.off.consumer != nil {
 		g.off.consumer(cfg)
 	}

@@ -1,6 +1,7 @@
 package query
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"net/http"
@@ -121,7 +122,7 @@ func (s *Server) serveCheck(w http.ResponseWriter, r *http.Request, c *access.Cl
 	x := s.borrow()
 	defer s.giveBack(x)
 	q, ok := s.decode(w, r, x)
-	if !ok || !s.judgeOne(w, r, c, &q, x, "") {
+	if !ok || s.checkedElsewhere(w, r, c, &q, x) || !s.judgeOne(w, r, c, &q, x, "") {
 		return
 	}
 	x.out = append(x.answer.Append(append(x.out[:0], '{'), s.key), '}', '\n')
@@ -133,7 +134,7 @@ func (s *Server) serveGate(w http.ResponseWriter, r *http.Request, c *access.Cli
 	x := s.borrow()
 	defer s.giveBack(x)
 	q, ok := s.decode(w, r, x)
-	if !ok || !s.judgeOne(w, r, c, &q, x, "") {
+	if !ok || s.checkedElsewhere(w, r, c, &q, x) || !s.judgeOne(w, r, c, &q, x, "") {
 		return
 	}
 	x.out = append(x.out[:0], '{')
@@ -151,6 +152,12 @@ func (s *Server) serveGate(w http.ResponseWriter, r *http.Request, c *access.Cli
 	say(w, status, x.out)
 }
 
+// checkedElsewhere lets the instance that has a check's workflow answer it. If that one does not, it is answered here: that it is not known.
+func (s *Server) checkedElsewhere(w http.ResponseWriter, r *http.Request, c *access.Client, q *check.Request, x *exchange) bool {
+	addr := s.elsewhere(r, q.Workflow)
+	return addr != "" && s.passOn(w, r, c, addr, x.in, waiting(q))
+}
+
 // serveBatch answers many checks, given as a list, or as the member "checks" of an object; the answers come alike.
 func (s *Server) serveBatch(w http.ResponseWriter, r *http.Request, c *access.Client) {
 	x := s.borrow()
@@ -158,25 +165,35 @@ func (s *Server) serveBatch(w http.ResponseWriter, r *http.Request, c *access.Cl
 	if !s.read(w, r, x) {
 		return
 	}
-	checks, at, wrapped := decodeBatch(&x.text)
+	checks, raw, at, wrapped := decodeBatch(&x.text)
 	if err := x.text.Err(); err != nil {
 		problem.BadBody.Write(w, err.Detail, err.Pointer)
 		return
 	}
 	began := time.Now()
+	remote := s.elsewhereAll(r, c, checks, raw)
 	x.out = x.out[:0]
 	if wrapped {
 		x.out = append(x.out, `{"answers":`...)
 	}
 	x.out = append(x.out, '[')
 	for i := range checks {
+		if i > 0 {
+			x.out = append(x.out, ',')
+		}
+		if a := remote[i]; a != nil {
+			if a.Status != http.StatusOK {
+				w.Header().Set("Content-Type", a.Header.Get("Content-Type"))
+				say(w, a.Status, a.Body)
+				return
+			}
+			x.out = append(x.out, bytes.TrimSpace(a.Body)...)
+			continue
+		}
 		q := &checks[i]
 		q.Wait = max(0, q.Wait-freshness.Duration(time.Since(began).Milliseconds())) // all of them wait from the beginning
 		if !s.judgeOne(w, r, c, q, x, at+"/"+strconv.Itoa(i)) {
 			return
-		}
-		if i > 0 {
-			x.out = append(x.out, ',')
 		}
 		x.out = append(x.answer.Append(append(x.out, '{'), s.key), '}')
 	}
@@ -188,7 +205,8 @@ func (s *Server) serveBatch(w http.ResponseWriter, r *http.Request, c *access.Cl
 	say(w, http.StatusOK, x.out)
 }
 
-func decodeBatch(t *body.Text) (checks []check.Request, at string, wrapped bool) {
+// decodeBatch reads a batch. Raw is each check as it was sent.
+func decodeBatch(t *body.Text) (checks []check.Request, raw [][]byte, at string, wrapped bool) {
 	read := func() {
 		list := t.Array()
 		for t.Element(&list) {
@@ -196,12 +214,14 @@ func decodeBatch(t *body.Text) (checks []check.Request, at string, wrapped bool)
 				t.Fail("there are more than %d checks", batchLimit)
 				return
 			}
+			begin := t.Here()
 			checks = append(checks, check.Decode(t))
+			raw = append(raw, t.From(begin))
 		}
 	}
 	if !t.IsObject() {
 		read()
-		return checks, "", false
+		return checks, raw, "", false
 	}
 	o := t.Object()
 	found := false
@@ -216,7 +236,7 @@ func decodeBatch(t *body.Text) (checks []check.Request, at string, wrapped bool)
 	if !found {
 		t.Fail("\"checks\" is missing: the list of checks")
 	}
-	return checks, "/checks", true
+	return checks, raw, "/checks", true
 }
 
 // say answers with JSON. A content type that is set already stays.

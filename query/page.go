@@ -89,6 +89,23 @@ func (p *parameters) cursor(partitions int32) *cursor {
 	return &cursor{partition: int32(n), at: b[size:]}
 }
 
+// endOfPartition is a place behind every workflow of a partition.
+func endOfPartition() []byte { return []byte{0xff} }
+
+// partition reads which partition another instance asks for, -1 if the request is a client's.
+func (p *parameters) partition(r *http.Request) int32 {
+	s := p.Get("partition")
+	if s == "" {
+		return -1
+	}
+	n, err := strconv.ParseInt(s, 10, 32)
+	if err != nil || n < 0 || hop(r.Context()) == nil {
+		p.fail("there is no parameter %q", "partition")
+		return -1
+	}
+	return int32(n)
+}
+
 // oneOf reads a parameter that takes few values.
 func (p *parameters) oneOf(name string, values ...string) string {
 	s := p.Get(name)

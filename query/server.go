@@ -24,6 +24,7 @@ type Engine struct {
 	Sources   check.Sources
 	Contracts check.Contracts
 	Records   Records
+	Instances *Instances // nil: there are no others, or they are not asked
 	Status    func() Status
 	Feed      Feed
 	Changes   func() uint64 // how often what is known of the sources has changed
@@ -89,9 +90,9 @@ func New(cfg Config, d Deps) (*Server, error) {
 		Route{"POST /v1/gate", access.Check, s.serveGate},
 		Route{"POST /v1/check:batch", access.Check, s.serveBatch},
 		Route{"GET /v1/workflows", access.Read, s.serveWorkflows},
-		Route{"GET /v1/workflows/{id}", access.Read, s.serveWorkflow},
-		Route{"GET /v1/workflows/{id}/timeline", access.Explain, s.serveTimeline},
-		Route{"GET /v1/decisions/{workflow}/{decision}", access.Explain, s.serveDecision},
+		Route{"GET /v1/workflows/{id}", access.Read, s.owned("id", s.serveWorkflow)},
+		Route{"GET /v1/workflows/{id}/timeline", access.Explain, s.owned("id", s.serveTimeline)},
+		Route{"GET /v1/decisions/{workflow}/{decision}", access.Explain, s.owned("workflow", s.serveDecision)},
 		Route{"GET /v1/sources/{kind}/{key}", access.Read, s.serveSource},
 		Route{"GET /v1/sources/{kind}/{key}/users", access.Explain, s.serveUsers},
 		Route{"GET /v1/status", access.Read, s.serveStatus},

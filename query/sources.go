@@ -2,6 +2,8 @@ package query
 
 import (
 	"cmp"
+	"encoding/json"
+	"fmt"
 	"maps"
 	"net/http"
 	"slices"
@@ -66,7 +68,7 @@ func (s *Server) serveSource(w http.ResponseWriter, r *http.Request, c *access.C
 	for _, v := range slices.Backward(shown) {
 		versions = append(versions, versionOf(v))
 	}
-	h := holding{Engine: e, client: c, at: now, kind: kind, key: key, counts: map[int64]*holder{}}
+	h := holding{Engine: e, server: s, r: r, client: c, now: now, kind: kind, key: key, counts: map[int64]*holder{}}
 	if err := h.run(); err != nil {
 		s.failed(w, err)
 		return
@@ -110,8 +112,10 @@ func (e *Engine) silence(said map[string]any, item *freshness.Item, kind string,
 // holding counts who holds which version of an item.
 type holding struct {
 	*Engine
+	server    *Server
+	r         *http.Request
 	client    *access.Client
-	at        event.Time
+	now       event.Time
 	kind, key string
 	counts    map[int64]*holder
 	none      *holder
@@ -123,7 +127,10 @@ func (h *holding) run() error {
 	seen := map[string]bool{}
 	for p := range h.Rows.Partitions() {
 		if !h.Rows.Owner(p).Here {
-			h.whole = false
+			// Another instance says itself whether it has counted all of its own; who is asked by one speaks of his own only.
+			if hop(h.r.Context()) == nil && h.at(h.r.Context(), p) == "" {
+				h.whole = false
+			}
 			continue
 		}
 		err := h.Rows.Holders(p, h.kind, h.key, nil, func(id string, _ []byte) bool {
@@ -141,6 +148,41 @@ func (h *holding) run() error {
 			return err
 		}
 	}
+	if h.server.others(h.r, h.client, h.merge) > 0 {
+		h.whole = false
+	}
+	return nil
+}
+
+// merge adds what another instance has counted.
+func (h *holding) merge(body []byte) error {
+	var said struct {
+		Holders []*holder `json:"holders"`
+		Whole   bool      `json:"holders_whole"`
+	}
+	if err := json.Unmarshal(body, &said); err != nil {
+		return fmt.Errorf("read what another instance says of %s/%s: %w", h.kind, h.key, err)
+	}
+	h.whole = h.whole && said.Whole
+	for _, one := range said.Holders {
+		own := &h.none
+		if one.Seq != nil {
+			known := h.counts[*one.Seq]
+			own = &known
+		}
+		if *own == nil {
+			if one.Seq != nil {
+				h.counts[*one.Seq] = one
+			} else {
+				h.none = one
+			}
+			continue
+		}
+		(*own).Workflows += one.Workflows
+		first := append((*own).First, one.First...)
+		slices.Sort(first)
+		(*own).First = first[:min(holdersShown, len(first))]
+	}
 	return nil
 }
 
@@ -150,7 +192,7 @@ func (h *holding) count(row *freshness.Workflow) {
 	if has == nil || !row.Open() {
 		return
 	}
-	seq, known, in := row.Held(has, h.at, h.Sources.Item(h.kind, h.key), h.basis(h.kind, h.at))
+	seq, known, in := row.Held(has, h.now, h.Sources.Item(h.kind, h.key), h.basis(h.kind, h.now))
 	if !in {
 		return
 	}
@@ -203,8 +245,8 @@ func (s *Server) serveUsers(w http.ResponseWriter, r *http.Request, c *access.Cl
 	if e == nil {
 		return
 	}
-	p := query(r, "seq", "limit", "cursor")
-	l := recall{Engine: e, client: c, kind: r.PathValue("kind"), key: r.PathValue("key"), limit: p.limit()}
+	p := query(r, "seq", "limit", "cursor", "partition")
+	l := recall{gathering: gather(s, e, r, c, p), kind: r.PathValue("kind"), key: r.PathValue("key")}
 	if text := p.Get("seq"); text != "" {
 		n, err := strconv.ParseInt(text, 10, 64)
 		if err != nil {
@@ -225,35 +267,17 @@ func (s *Server) serveUsers(w http.ResponseWriter, r *http.Request, c *access.Cl
 
 // recall is a page of the decisions that used an item.
 type recall struct {
-	*Engine
-	client    *access.Client
+	gathering
 	kind, key string
 	seq       *int64
-	limit     int
 	v         freshness.Verdict
-
-	found []recalled
-	here  []int32
-	next  *cursor
 }
 
 // run goes on until the page is full after a whole workflow, or enough of them have been looked at.
 func (l *recall) run(from *cursor) error {
-	l.found, l.here = []recalled{}, []int32{}
 	looked := map[string]bool{}
-	for p := range l.Rows.Partitions() {
-		if !l.Rows.Owner(p).Here {
-			continue
-		}
-		l.here = append(l.here, p)
-		var after []byte
-		switch {
-		case l.next != nil || from != nil && p < from.partition:
-			continue
-		case from != nil && p == from.partition:
-			after = from.at
-		}
-		err := l.Rows.Holders(p, l.kind, l.key, after, func(id string, at []byte) bool {
+	return l.gather("users", from, func(p int32, after []byte) error {
+		return l.Rows.Holders(p, l.kind, l.key, after, func(id string, at []byte) bool {
 			if looked[id] {
 				return true
 			}
@@ -266,11 +290,7 @@ func (l *recall) run(from *cursor) error {
 			}
 			return l.next == nil
 		})
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+	})
 }
 
 // add adds the uses of a workflow that rested on what was superseded.

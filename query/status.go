@@ -1,6 +1,8 @@
 package query
 
 import (
+	"encoding/json"
+	"fmt"
 	"net/http"
 
 	"github.com/freshet-io/freshet/event"
@@ -43,7 +45,7 @@ type SourceStatus struct {
 }
 
 // serveStatus says how the engine stands.
-func (s *Server) serveStatus(w http.ResponseWriter, _ *http.Request, _ *access.Client) {
+func (s *Server) serveStatus(w http.ResponseWriter, r *http.Request, c *access.Client) {
 	e := s.engineOr(w)
 	if e == nil {
 		return
@@ -58,5 +60,13 @@ func (s *Server) serveStatus(w http.ResponseWriter, _ *http.Request, _ *access.C
 		}
 		st.Sources = append(st.Sources, one)
 	}
+	s.others(r, c, func(body []byte) error {
+		var other Status
+		if err := json.Unmarshal(body, &other); err != nil {
+			return fmt.Errorf("read the status of another instance: %w", err)
+		}
+		st.Partitions = append(st.Partitions, other.Partitions...)
+		return nil
+	})
 	s.answer(w, st)
 }

@@ -31,6 +31,9 @@ func (s *Server) serveWatch(w http.ResponseWriter, r *http.Request, c *access.Cl
 	if p.refused(w) {
 		return
 	}
+	if addr := s.elsewhere(r, p.Get("workflow")); p.Get("workflow") != "" && addr != "" && s.streamOn(w, r, c, addr) {
+		return
+	}
 	x := &watching{Server: s, e: e, client: c, workflow: p.Get("workflow"), out: w, ctl: http.NewResponseController(w), told: map[string]uint64{}}
 	if x.workflow != "" {
 		if _, ok := e.here(w, x.workflow); !ok {

@@ -46,8 +46,8 @@ func (s *Server) serveWorkflows(w http.ResponseWriter, r *http.Request, c *acces
 	if e == nil {
 		return
 	}
-	p := query(r, "state", "verdict", "type", "limit", "cursor")
-	l := listing{Engine: e, client: c, limit: p.limit(), at: s.Now(), kind: p.Get("type"),
+	p := query(r, "state", "verdict", "type", "limit", "cursor", "partition")
+	l := listing{gathering: gather(s, e, r, c, p), now: s.Now(), kind: p.Get("type"),
 		state: p.oneOf("state", workflowStates()...), verdict: p.oneOf("verdict", "fresh", "stale", "unknown")}
 	from := p.cursor(e.Rows.Partitions())
 	if p.refused(w) {
@@ -62,46 +62,28 @@ func (s *Server) serveWorkflows(w http.ResponseWriter, r *http.Request, c *acces
 
 // listing is a page of workflows that is being put together.
 type listing struct {
-	*Engine
-	client               *access.Client
+	gathering
 	state, verdict, kind string
-	limit                int
-	at                   event.Time
+	now                  event.Time
 	v                    freshness.Verdict
-
-	found []summary
-	here  []int32
-	next  *cursor
 }
 
 // run looks at rows from a place on until the page is full, or enough rows have been looked at: then it ends where it has come to.
 func (l *listing) run(from *cursor) error {
-	l.found, l.here = []summary{}, []int32{}
 	looked := 0
-	for p := range l.Rows.Partitions() {
-		if !l.Rows.Owner(p).Here {
-			continue
-		}
-		l.here = append(l.here, p)
+	return l.gather("workflows", from, func(p int32, after []byte) error {
 		first := ""
-		switch {
-		case l.next != nil || from != nil && p < from.partition:
-			continue
-		case from != nil && p == from.partition:
-			first = string(from.at) + "\x00"
+		if after != nil {
+			first = string(after) + "\x00"
 		}
-		err := l.Rows.Scan(p, first, func(w *freshness.Workflow) bool {
+		return l.Rows.Scan(p, first, func(w *freshness.Workflow) bool {
 			l.add(w)
 			if looked++; looked >= scanLimit || len(l.found) >= l.limit {
 				l.next = &cursor{partition: p, at: []byte(w.ID)}
 			}
 			return l.next == nil
 		})
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+	})
 }
 
 // add adds a workflow to the page if it is one that was asked for.
@@ -110,7 +92,7 @@ func (l *listing) add(w *freshness.Workflow) {
 	if l.state != "" && state != l.state || l.kind != "" && w.Type.Name != l.kind || !l.client.Sees(w.Type.Name) {
 		return
 	}
-	w.JudgeAt(l.at, "", l.Sources, l.Contracts.At(l.at), &l.v)
+	w.JudgeAt(l.now, "", l.Sources, l.Contracts.At(l.now), &l.v)
 	if l.verdict != "" && l.v.Kind.String() != l.verdict {
 		return
 	}

@@ -55,6 +55,7 @@ type Spec struct {
 	Instance string
 	TxnID    string // transactional.id
 	Fence    string // prefix of the transactional ids of the group's instances
+	Peer     string // address that the instance announces to the others of the group, "" for none
 }
 
 // Gateway runs one group of this instance.

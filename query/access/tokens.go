@@ -81,6 +81,14 @@ func Anyone(perSecond float64) *Client {
 	return &Client{Name: "anyone", scope: Check | Read | Explain | Admin, limit: limiter(perSecond)}
 }
 
+// Passed is who asks, as another instance knows it: that one has looked at scopes and rate.
+func Passed(name string, types []string) *Client {
+	return &Client{Name: name, scope: Check | Read | Explain | Admin, types: types}
+}
+
+// Types returns the workflow types that the client may see, nil for all.
+func (c *Client) Types() []string { return c.types }
+
 func limiter(perSecond float64) *rate.Limiter {
 	if perSecond <= 0 {
 		return nil

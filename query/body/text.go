@@ -50,6 +50,12 @@ type step struct {
 // Read makes the text that of b, which must not change as long as what was read of it is used.
 func (t *Text) Read(b []byte) { *t = Text{b: b, path: t.path[:0], seen: t.seen[:0]} }
 
+// Here returns where the reading has come to, and From what has been read since.
+func (t *Text) Here() int { return t.i }
+
+// From returns the text from a place on to where the reading has come to.
+func (t *Text) From(place int) []byte { return t.b[place:t.i] }
+
 // Err returns the first error, nil if there is none. It also sees to it that nothing comes behind the value.
 func (t *Text) Err() *Error {
 	if t.err == nil && t.peek() != 0 {

@@ -50,10 +50,25 @@ type Answer struct {
 
 // Ask asks the instance at an address. Path has the query, too.
 func (a *Asker) Ask(ctx context.Context, addr, method, path string, body []byte, c Client) (*Answer, error) {
+	resp, err := a.Open(ctx, addr, method, path, body, c, http.Header{})
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(io.LimitReader(resp.Body, longBody))
+	if err != nil {
+		return nil, fmt.Errorf("ask %s: %w", addr, err)
+	}
+	return &Answer{resp.StatusCode, resp.Header, b}, nil
+}
+
+// Open asks the instance at an address; the answer's body is the caller's to read and close.
+func (a *Asker) Open(ctx context.Context, addr, method, path string, body []byte, c Client, header http.Header) (*http.Response, error) {
 	r, err := http.NewRequestWithContext(ctx, method, a.scheme+"://"+addr+path, bytes.NewReader(body))
 	if err != nil {
 		return nil, fmt.Errorf("ask %s: %w", addr, err)
 	}
+	r.Header = header
 	if body != nil {
 		r.Header.Set("Content-Type", "application/json")
 	}
@@ -64,12 +79,7 @@ func (a *Asker) Ask(ctx context.Context, addr, method, path string, body []byte,
 	if err != nil {
 		return nil, fmt.Errorf("ask %s: %w", addr, err)
 	}
-	defer resp.Body.Close()
-	b, err := io.ReadAll(io.LimitReader(resp.Body, longBody))
-	if err != nil {
-		return nil, fmt.Errorf("ask %s: %w", addr, err)
-	}
-	return &Answer{resp.StatusCode, resp.Header, b}, nil
+	return resp, nil
 }
 
 // Close closes the connections that nobody uses.

@@ -5,6 +5,8 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -141,6 +143,21 @@ func (e *Engine) UseContract(file string) {
 
 // LoseRows gives the next start an empty data directory, as on another machine.
 func (e *Engine) LoseRows() { e.cfg.DataDir = e.t.TempDir() }
+
+// Another returns one more instance on the same brokers, which is not started. Both ask each other from their next start on.
+func (e *Engine) Another(instance string) *Engine {
+	e.t.Helper()
+	if e.cfg.Peer.Listen == "" {
+		e.cfg.Peer.Listen = "127.0.0.1:0"
+		e.cfg.Peer.SecretFile = filepath.Join(e.t.TempDir(), "secret")
+		if err := os.WriteFile(e.cfg.Peer.SecretFile, []byte("of the instances of a test"), 0o600); err != nil {
+			e.t.Fatal(err)
+		}
+	}
+	other := &Engine{t: e.t, cfg: e.cfg, logger: e.logger, graph: e.graph, client: e.client, own: e.own, expect: e.expect}
+	other.cfg.InstanceID, other.cfg.DataDir = instance, e.t.TempDir()
+	return other
+}
 
 // Brokers returns the brokers' addresses.
 func (e *Engine) Brokers() []string { return strings.Split(e.cfg.Brokers, ",") }

@@ -22,6 +22,7 @@ import (
 	"github.com/freshet-io/freshet/processors/tail"
 	"github.com/freshet-io/freshet/processors/workflows/read"
 	"github.com/freshet-io/freshet/query"
+	"github.com/freshet-io/freshet/query/peer"
 	"github.com/freshet-io/freshet/slo"
 	"github.com/freshet-io/freshet/state"
 	"github.com/freshet-io/freshet/topology"
@@ -73,6 +74,8 @@ type App struct {
 	dispatcher   *dispatch.Dispatcher
 
 	httpAddr string
+	peerAddr string // where other instances reach this one, "" if they do not
+	asker    *peer.Asker
 }
 
 // New reads the contract and wires the modules of the target. It starts nothing.

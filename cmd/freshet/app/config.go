@@ -16,6 +16,7 @@ import (
 	"github.com/freshet-io/freshet/processors/alerting"
 	"github.com/freshet-io/freshet/processors/gateway"
 	"github.com/freshet-io/freshet/query"
+	"github.com/freshet-io/freshet/query/peer"
 	"github.com/freshet-io/freshet/topology"
 )
 
@@ -32,6 +33,7 @@ type Config struct {
 	ReadyLag      time.Duration
 
 	Access   access.Config
+	Peer     peer.Config
 	Topics   topology.Config
 	Embedded embedded.Config
 	Gateway  gateway.Config
@@ -59,6 +61,7 @@ func (c *Config) RegisterFlags(f *flag.FlagSet) {
 	f.StringVar(&c.MemoryLimit, "memory.limit", "", "Soft limit of the Go heap, such as 2GiB. Empty: 3/4 of what the machine or the cgroup has, unless GOMEMLIMIT is set.")
 	f.DurationVar(&c.ReadyLag, "ready.max-lag", 30*time.Second, "How far the clocks of a ready instance may be behind.")
 	c.Access.RegisterFlags(f)
+	c.Peer.RegisterFlags(f)
 	c.Topics.RegisterFlags(f)
 	c.Embedded.RegisterFlags(f)
 	c.Gateway.RegisterFlags(f)
@@ -105,7 +108,7 @@ func (c *Config) Validate() error {
 	if c.Brokers == "" && c.Access != (access.Config{}) {
 		errs = append(errs, errors.New("-kafka.tls.* and -kafka.sasl.*: have no effect on the embedded broker; say -kafka.brokers, too"))
 	}
-	return errors.Join(append(errs, c.Access.Validate(), c.Topics.Validate(), c.Embedded.Validate(), c.Gateway.Validate(), c.Query.Validate(), c.Alerting.Validate(), c.Dispatch.Validate())...)
+	return errors.Join(append(errs, c.Access.Validate(), c.Peer.Validate(), c.Topics.Validate(), c.Embedded.Validate(), c.Gateway.Validate(), c.Query.Validate(), c.Alerting.Validate(), c.Dispatch.Validate())...)
 }
 
 // local says whether only this machine reaches the HTTP server.

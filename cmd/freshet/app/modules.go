@@ -47,6 +47,7 @@ const (
 	workflowsModule = "workflows"
 	rekeyModule     = "rekey"
 	queryModule     = "query"
+	peersModule     = "peers"
 	slosModule      = "slos"
 	alertingModule  = "alerting"
 	httpModule      = "http"
@@ -57,7 +58,8 @@ func (a *App) wire() error {
 	m := modules.NewManager(log.NewNopLogger())
 	for name, start := range map[string]func() (services.Service, error){
 		brokerModule: a.newBroker, clusterModule: a.newCluster, storeModule: a.newStore, guardModule: a.newGuard, pollerModule: a.newPoller,
-		contractsModule: a.newContracts, viewModule: a.newView, sourcesModule: a.newSources, workflowsModule: a.newWorkflows, rekeyModule: a.newRekey, queryModule: a.newQuery, slosModule: a.newSLOs, alertingModule: a.newAlerting, httpModule: a.newHTTP,
+		contractsModule: a.newContracts, viewModule: a.newView, sourcesModule: a.newSources, workflowsModule: a.newWorkflows, rekeyModule: a.newRekey, queryModule: a.newQuery, peersModule: a.newPeers,
+		slosModule: a.newSLOs, alertingModule: a.newAlerting, httpModule: a.newHTTP,
 	} {
 		m.RegisterModule(name, start, modules.UserInvisibleModule)
 	}
@@ -72,7 +74,7 @@ func (a *App) wire() error {
 		contractsModule: {pollerModule},
 		viewModule:      {contractsModule},
 		sourcesModule:   {storeModule, contractsModule},
-		workflowsModule: {storeModule, contractsModule, viewModule},
+		workflowsModule: {storeModule, contractsModule, viewModule, peersModule},
 		rekeyModule:     {storeModule, contractsModule},
 		queryModule:     {sourcesModule, workflowsModule, rekeyModule, viewModule},
 		slosModule:      {contractsModule},
@@ -318,7 +320,7 @@ func (a *App) spec(group topology.Group, table state.Table, schema func() state.
 	fence := group.Name + "/"
 	return gateway.Spec{
 		Name: group.Name, Inputs: group.Inputs, Virtual: group.Virtual, Table: group.Table, TableID: table, Schema: schema,
-		Outputs: group.Outputs, Instance: a.cfg.InstanceID, Fence: fence, TxnID: fence + a.cfg.InstanceID + a.nonce,
+		Outputs: group.Outputs, Instance: a.cfg.InstanceID, Fence: fence, TxnID: fence + a.cfg.InstanceID + a.nonce, Peer: a.peerAddr,
 	}
 }
 

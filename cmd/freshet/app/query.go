@@ -38,6 +38,7 @@ func (a *App) newQuery() (services.Service, error) {
 				Reader: a.reads, clock: a.clockOf(w.Name), partitioner: a.graph.Partitioner, partitions: w.Partitions, lateness: a.latest(w),
 				reach: &reach{graph: a.graph, logs: a.logs, view: a.view, rekeyed: a.rekeyed, clocks: a.clockOf},
 			},
+			Instances: a.instances(),
 			Sources:   &items{View: a.view, partitioner: a.graph.Partitioner, lateness: a.latest(s)},
 			Contracts: &a.contracts,
 			Records:   &records{graph: a.graph, logs: a.logs},

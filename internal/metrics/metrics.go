@@ -72,6 +72,8 @@ type Metrics struct {
 
 	contractInfo *prometheus.GaugeVec
 
+	ContractRefused prometheus.Gauge
+
 	// Gateway: what the transactions of a group do.
 	CommitDuration *prometheus.HistogramVec // by group, seconds
 	CommitRecords  *prometheus.CounterVec   // by group, RecordKind
@@ -173,6 +175,7 @@ func (b *builder) engine() {
 	m.partitionState = b.gauge("partition_state", "1 for the state a partition is in, 0 for the others.", "partition", "state")
 	m.RestoreRemaining = b.gauge("restore_remaining_records", "Changelog records a restore has still to read.", "partition")
 	m.contractInfo = b.gauge("contract_info", "1 for the hash of the contract in force.", "hash")
+	m.ContractRefused = b.gauge("contract_refused", "1 while the contract file is not the contract in force because it was refused.").WithLabelValues()
 	m.LimitReached = b.counter("limit_reached_total", "How often a list would have grown beyond its limit.", "limit")
 }
 

@@ -2,6 +2,7 @@ package contracts
 
 import (
 	"sort"
+	"sync"
 	"sync/atomic"
 
 	"github.com/freshet-io/freshet/event"
@@ -20,6 +21,10 @@ type Entry struct {
 // Log is the history of contracts. It is safe for concurrent use; reading it takes no lock.
 type Log struct {
 	entries atomic.Pointer[[]Entry]
+
+	mu        sync.Mutex
+	listeners map[int]func(since event.Time)
+	next      int
 }
 
 // All returns the entries, by time. They are read-only.
@@ -140,6 +145,32 @@ func (l *Log) add(e Entry) {
 	next := make([]Entry, 0, len(old)+1)
 	next = append(append(append(next, old[:i]...), e), old[i:]...)
 	l.entries.Store(&next)
+	l.tell(e.Since)
+}
+
+// Listen calls f with the instant of each contract that comes into the log, after it is in there, until stop is called. F must not block.
+func (l *Log) Listen(f func(since event.Time)) (stop func()) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.listeners == nil {
+		l.listeners = map[int]func(event.Time){}
+	}
+	id := l.next
+	l.next++
+	l.listeners[id] = f
+	return func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		delete(l.listeners, id)
+	}
+}
+
+func (l *Log) tell(since event.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, f := range l.listeners {
+		f(since)
+	}
 }
 
 // Had says whether a contract has ever been in force.

@@ -129,21 +129,27 @@ func (t *Topic) secret(name string) (string, bool) {
 // ErrSuperseded says that a contract had been in force and another one is now: starting with an old file must not bring it back.
 var ErrSuperseded = errors.New("the contract had been in force and no longer is")
 
-// Propose puts a contract in force, unless it is already. CatchUp comes first.
+// Propose puts a contract in force, unless it is already, or had been and another one is now. It is in force once its record has been
+// read. CatchUp comes first.
 func (t *Topic) Propose(ctx context.Context, file *slo.File, text []byte) error {
+	hash := file.Contract().Hash
+	if cur, ok := t.log.Current(); ok && cur.Hash != hash && t.log.Had(hash) {
+		return fmt.Errorf("%w: %s; in force is %s; freshet contracts accept puts it in force again", ErrSuperseded, hash, cur.Hash)
+	}
+	_, err := t.Accept(ctx, file, text)
+	return err
+}
+
+// Accept puts a contract in force, even if it had been before. It says whether it was not in force already.
+func (t *Topic) Accept(ctx context.Context, file *slo.File, text []byte) (changed bool, err error) {
 	contract := file.Contract()
-	if cur, ok := t.log.Current(); ok {
-		switch {
-		case cur.Hash == contract.Hash:
-			return nil
-		case t.log.Had(contract.Hash):
-			return fmt.Errorf("%w: %s; in force is %s", ErrSuperseded, contract.Hash, cur.Hash)
-		}
+	if cur, ok := t.log.Current(); ok && cur.Hash == contract.Hash {
+		return false, nil
 	}
 	since := t.now()
 	value, err := json.Marshal(record{Hash: contract.Hash, Since: since, Contract: string(text)})
 	if err != nil {
-		return fmt.Errorf("encode contract: %w", err)
+		return false, fmt.Errorf("encode contract: %w", err)
 	}
 	key := contract.Hash + "/" + since.String()
 	r := &kgo.Record{
@@ -159,12 +165,7 @@ func (t *Topic) Propose(ctx context.Context, file *slo.File, text []byte) error 
 		},
 	}
 	if err := t.client.ProduceSync(ctx, r).FirstErr(); err != nil {
-		return fmt.Errorf("put contract %s in force: %w", contract.Hash, err)
+		return false, fmt.Errorf("put contract %s in force: %w", contract.Hash, err)
 	}
-	for !t.log.Had(contract.Hash) {
-		if err := t.poll(ctx); err != nil {
-			return err
-		}
-	}
-	return nil
+	return true, nil
 }

@@ -45,6 +45,7 @@ func TestCountedSurvivesTheRow(t *testing.T) {
 type inForce struct{ *slo.File }
 
 func (f inForce) At(event.Time) *freshness.Contract   { return f.Contract() }
+func (f inForce) Listen(func(event.Time)) func()      { return func() {} }
 func (f inForce) After(event.Time) (event.Time, bool) { return 0, false }
 func (f inForce) Objectives(_ event.Time, workflow string) []*slo.SLO {
 	return f.File.Objectives(workflow)

@@ -64,7 +64,11 @@ func (d *driver) start(pt *partition) {
 	d.incoming = map[itemKey]change{}
 	d.done = pt.cursor.driven
 	view := pt.g.View
-	d.unhear = view.Listen(d.hear)
+	unhear, unhearContracts := view.Listen(d.hear), pt.g.Contracts.Listen(d.hearContract)
+	d.unhear = func() {
+		unhear()
+		unhearContracts()
+	}
 	place := func(kind, key string) int32 {
 		return pt.g.Partitioner.PartitionString(kind+"/"+key, view.Partitions())
 	}
@@ -95,6 +99,15 @@ func (d *driver) hear(c sources.Change) {
 	}
 	d.incoming[k] = n
 	d.mark()
+}
+
+// contract is the key of a change that reaches every use from an instant on.
+var contract = itemKey{}
+
+// hearContract hears of a contract that is in force from an instant on. Its record's instant lies before it could be read: uses after it
+// may have been judged by the one before.
+func (d *driver) hearContract(since event.Time) {
+	d.hear(sources.Change{From: since})
 }
 
 func (d *driver) mark() {
@@ -188,10 +201,13 @@ func (d *driver) search(changes map[itemKey]change) {
 
 // find adds the workflows whose latest use of an item is not before an instant, or which are unsettled about one.
 func (d *driver) find(k itemKey, from event.Time, c change, found map[string]change) error {
+	if k == contract {
+		return d.scan([]byte{itemEntry}, []byte{itemEntry + 1}, from, c, found)
+	}
 	hash := itemHash(k.kind, k.key)
 	lower := binary.BigEndian.AppendUint64([]byte{itemEntry}, hash)
 	upper := appendItem(nil, hash, max(from, oldest+1)-1, "")
-	if err := d.scan(lower, upper, c, found); err != nil || k.key != "" {
+	if err := d.scan(lower, upper, oldest, c, found); err != nil || k.key != "" {
 		return err
 	}
 	// Of a whole kind: every item of it that is known, besides the workflows that are unsettled about the kind.
@@ -203,9 +219,10 @@ func (d *driver) find(k itemKey, from event.Time, c change, found map[string]cha
 	return err
 }
 
-func (d *driver) scan(lower, upper []byte, c change, found map[string]change) error {
+// scan adds the workflows of a piece of the index whose latest use is not before an instant.
+func (d *driver) scan(lower, upper []byte, from event.Time, c change, found map[string]change) error {
 	return d.pt.g.DB.ScanIndex(state.Workflows, d.pt.p.ID, lower, upper, func(key, _ []byte) bool {
-		if len(key) > itemKeyLen {
+		if len(key) > itemKeyLen && (from <= oldest || ^binary.BigEndian.Uint64(key[itemKeyLen-8:]) >= sortable(from)) {
 			workflow := string(key[itemKeyLen:])
 			n := c
 			if before, known := found[workflow]; known {

@@ -34,6 +34,8 @@ type Contracts interface {
 	WorkflowIdle() freshness.Duration
 	// DetectionLimit returns how many workflows of a type and partition have a record each for the same stale version.
 	DetectionLimit(workflowType string) int
+	// Listen calls f with the instant from which on another contract is in force, until stop is called.
+	Listen(f func(since event.Time)) (stop func())
 }
 
 // Deps is what a Group works with.

@@ -1,14 +1,16 @@
 package edges
 
 import (
+	"bytes"
 	"context"
-	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/freshet-io/freshet/processors/contracts"
+	"github.com/freshet-io/freshet/cmd/freshet/cli"
+	"github.com/freshet-io/freshet/cmd/freshet/commands"
 	"github.com/freshet-io/freshet/slo"
 	"github.com/freshet-io/freshet/test/harness"
 )
@@ -58,7 +60,14 @@ func TestContractChanges(t *testing.T) {
 	k.Stop()
 
 	k.UseContract(file(t, refunds))
-	k.refused(ctx, hashes["strict"], hashes["looser"])
+	k.Start(ctx) // with the one in force
+	k.Produce(ctx, k.proposed("w", "again", time.Now()))
+	k.expect(ctx, v, "w", "again", fresh)
+	under("again", "looser")
+	if got := k.Counted("freshet_contract_refused", nil); got != 1 {
+		t.Errorf("freshet_contract_refused is %v; the file is not the contract in force", got)
+	}
+	k.Stop()
 	k.UseContract(file(t, looser))
 	k.Start(ctx) // the one in force may always start
 	k.Stop()
@@ -68,32 +77,106 @@ func TestContractChanges(t *testing.T) {
 	k.expect(ctx, v, "w", "last", "stale age; policy/p@1 stale age")
 	k.AwaitNow(ctx)
 	v.ReadEnd(ctx)
-	for decision, contract := range map[string]string{"before": "strict", "between": "strict", "after": "looser", "last": "other"} {
+	for decision, contract := range map[string]string{"before": "strict", "between": "strict", "after": "looser", "again": "looser", "last": "other"} {
 		under(decision, contract)
 	}
 	if v.Records != len(v.Last) {
 		t.Errorf("%d records of %d verdicts: a change of contract amended what was before it", v.Records, len(v.Last))
 	}
-	k.Stop()
-	for _, text := range []string{refunds, looser} {
-		k.UseContract(file(t, text))
-		k.refused(ctx, hashes["other"])
+}
+
+// TestContractReload changes the file of one of two instances: both judge by it, and what cannot be is refused whole.
+func TestContractReload(t *testing.T) {
+	ctx := within(t)
+	const stale, fresh = "stale versions; policy/p@1 stale versions", "fresh; policy/p@1 fresh"
+	looser := strings.Replace(refunds, "policy: {max_versions_behind: 0}", "policy: {max_versions_behind: 1}", 1)
+	k := newKit(t, refunds, harness.Options{})
+	k.Start(ctx)
+	second := k.second(ctx)
+	v := k.Verdicts()
+	hour := time.Now().Add(-time.Hour)
+	k.Produce(ctx, k.updated("policy/p", 1, hour), k.updated("policy/p", 2, hour.Add(time.Minute)))
+	all := func(decision string, at time.Time) {
+		for p := range int32(partitions) {
+			w := k.named("w", p)
+			k.Produce(ctx, k.loaded(w, hour.Add(2*time.Minute), ref("policy", "p", 1)), k.proposed(w, decision, at))
+		}
+	}
+	expect := func(decision, want string) {
+		t.Helper()
+		for p := range int32(partitions) {
+			k.expect(ctx, v, k.named("w", p), decision, want)
+		}
+	}
+	all("strict", time.Now())
+	expect("strict", stale)
+	write := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(k.path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		k.App.Reload()
+	}
+	gauge := func(e *harness.Engine, want float64) {
+		t.Helper()
+		k.Until(ctx, func() string {
+			if got := e.Counted("freshet_contract_refused", nil); got != want {
+				return fmt.Sprintf("freshet_contract_refused is %v, want %v", got, want)
+			}
+			return ""
+		})
+	}
+	inForce := func(text string) {
+		t.Helper()
+		f, err := slo.Parse([]byte(text), "f", func(string) (string, bool) { return "", false })
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range []*harness.Engine{k.Engine, second} {
+			k.Until(ctx, func() string {
+				if got := e.Counted("freshet_contract_info", map[string]string{"hash": f.Hash()}); got != 1 {
+					return f.Hash() + " is not in force"
+				}
+				return ""
+			})
+		}
+	}
+	write(refunds + "nonsense: true\n")
+	gauge(k.Engine, 1)
+	inForce(refunds)
+	write(refunds + "partitioner: crc32\n")
+	gauge(k.Engine, 1)
+	inForce(refunds)
+	between := time.Now().Truncate(time.Millisecond)
+	write(looser)
+	inForce(looser)
+	gauge(k.Engine, 0)
+	all("loose", time.Now())
+	expect("loose", fresh)
+	all("late", between) // judged by what was in force then
+	expect("late", stale)
+	write(refunds) // had been in force
+	gauge(k.Engine, 1)
+	inForce(looser)
+	accept := command(ctx, t, "contracts", "accept", "-kafka.brokers", strings.Join(k.Brokers(), ","), k.path)
+	if accept != 0 {
+		t.Fatalf("contracts accept: exit status %d", accept)
+	}
+	inForce(refunds)
+	gauge(k.Engine, 0)
+	all("strict again", time.Now())
+	expect("strict again", stale)
+	v.ReadEnd(ctx)
+	if v.Records != len(v.Last) {
+		t.Errorf("%d records of %d verdicts: a change of contract amended what was before it", v.Records, len(v.Last))
 	}
 }
 
-// refused starts an engine that must refuse because of its contract.
-func (k *kit) refused(ctx context.Context, names ...string) {
-	k.t.Helper()
-	err := k.TryStart(ctx)
-	if err == nil {
-		k.t.Fatal("an engine with a contract that is no longer in force started")
-	}
-	if !errors.Is(err, contracts.ErrSuperseded) {
-		k.t.Errorf("refused with: %v", err)
-	}
-	for _, name := range names {
-		if !strings.Contains(fmt.Sprint(err), name) {
-			k.t.Errorf("refused with: %v; it does not name %s", err, name)
-		}
-	}
+// command runs a command of the program and returns its exit status.
+func command(ctx context.Context, t *testing.T, args ...string) int {
+	t.Helper()
+	var out, errs bytes.Buffer
+	status := commands.New().Main(ctx, args, &cli.Stdio{In: strings.NewReader(""), Out: &out, Err: &errs, Getenv: func(string) (string, bool) { return "", false }})
+	t.Logf("%v: %d %s", args, status, errs.String())
+	return status
 }

@@ -53,6 +53,7 @@ type kit struct {
 	*harness.Engine
 	t        *testing.T
 	contract string // its text
+	path     string // of its file
 	n        int    // events made
 }
 
@@ -67,7 +68,7 @@ func newKit(t *testing.T, contract string, o harness.Options) *kit {
 	if *verbose {
 		o.Logger = log.NewLogfmtLogger(log.NewSyncWriter(os.Stderr))
 	}
-	return &kit{Engine: harness.New(t, o), t: t, contract: contract}
+	return &kit{Engine: harness.New(t, o), t: t, contract: contract, path: o.Contract}
 }
 
 func file(t *testing.T, contract string) string {

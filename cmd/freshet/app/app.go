@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	"github.com/freshet-io/freshet/alerts/dispatch"
@@ -63,6 +64,9 @@ type App struct {
 	mono         clock.Monotonic
 	poller       *clock.Poller
 	contracts    contracts.Log
+	inForce      atomic.Pointer[inForce]
+	refused      atomic.Pointer[string] // hash of a file that is in order and not proposed
+	reload       chan struct{}
 	contractPart clock.Part
 	topic        *contracts.Topic
 	view         *sources.View
@@ -84,7 +88,7 @@ func New(cfg Config, logger log.Logger) (*App, error) {
 		return nil, err
 	}
 	a := &App{
-		cfg: cfg, logger: logger, reg: prometheus.NewRegistry(), now: time.Now, running: make(chan struct{}), stopIn: stopIn,
+		cfg: cfg, logger: logger, reg: prometheus.NewRegistry(), now: time.Now, running: make(chan struct{}), stopIn: stopIn, reload: make(chan struct{}, 1),
 		mono: clock.System(),
 	}
 	a.reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
@@ -130,7 +134,7 @@ func (a *App) Run(ctx context.Context) error {
 	defer context.AfterFunc(stopping, a.manager.StopAsync)()
 	if err := a.manager.AwaitHealthy(context.Background()); err == nil {
 		close(a.running)
-		_ = level.Info(a.logger).Log("msg", "started", "brokers", a.cluster, "http", a.httpAddr, "contract", a.file.Contract().Hash)
+		_ = level.Info(a.logger).Log("msg", "started", "brokers", a.cluster, "http", a.httpAddr, "contract", a.current().file.Contract().Hash)
 	}
 	if err := a.awaitStopped(stopping); err != nil {
 		return err
@@ -175,7 +179,7 @@ func (a *App) Registry() *prometheus.Registry { return a.reg }
 
 // events is the decoder's configuration.
 func (a *App) events() event.Config {
-	skew := time.Duration(a.file.MaxSkew()) * time.Millisecond
+	skew := time.Duration(a.current().file.MaxSkew()) * time.Millisecond
 	if skew == 0 {
 		skew = -1 // in the contract 0 means none, to the decoder the default
 	}

@@ -249,14 +249,10 @@ func (a *App) newContracts() (services.Service, error) {
 		}
 		a.topic = topic
 		topic.Secrets = os.LookupEnv
-		if err := topic.CatchUp(ctx); err != nil {
-			return err
-		}
-		if err := topic.Propose(ctx, a.file, a.text); err != nil {
+		if err := a.startContract(ctx); err != nil {
 			return err
 		}
 		a.poller.Register(tail.TopicPartition{Topic: a.graph.Contracts}, input)
-		a.useContract()
 		return nil
 	}
 	stop := func(error) error {
@@ -265,27 +261,13 @@ func (a *App) newContracts() (services.Service, error) {
 		}
 		return nil
 	}
-	return services.NewBasicService(start, func(ctx context.Context) error { return a.topic.Follow(ctx) }, stop), nil
-}
-
-// useContract tells the metrics what the contract in force names.
-func (a *App) useContract() {
-	cur, ok := a.contracts.Current()
-	if !ok {
-		return
+	run := func(ctx context.Context) error {
+		var watching sync.WaitGroup
+		defer watching.Wait()
+		watching.Go(func() { a.watchContract(ctx) })
+		return a.topic.Follow(ctx)
 	}
-	var types, kinds, owners []string
-	for t := range cur.Contract.Classes {
-		types = append(types, t)
-	}
-	for k := range cur.Contract.Contexts {
-		kinds = append(kinds, k)
-	}
-	for o := range cur.File.Owners {
-		owners = append(owners, o)
-	}
-	a.m.Labels.Set(types, kinds, owners)
-	a.m.SetContract(cur.Hash)
+	return services.NewBasicService(start, run, stop), nil
 }
 
 // newView holds all sources in memory.
@@ -312,8 +294,12 @@ func (a *App) clockFor(group topology.Group) *clock.Group {
 
 // bounds is what the contract says of an input topic.
 func (a *App) bounds(topic string) clock.Bounds {
-	t, _ := a.graph.Topic(topic)
-	return clock.Bounds{Lateness: t.Lateness, Skew: a.file.MaxSkew()}
+	c := a.current()
+	t, ok := c.graph.Topic(topic)
+	if !ok {
+		t, _ = a.graph.Topic(topic)
+	}
+	return clock.Bounds{Lateness: t.Lateness, Skew: c.file.MaxSkew()}
 }
 
 func (a *App) spec(group topology.Group, table state.Table, schema func() state.Schema) gateway.Spec {

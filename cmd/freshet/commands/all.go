@@ -12,7 +12,7 @@ func New() *cli.Program {
 		Defaults: map[string]string{"instance.id": "the host name"},
 		Commands: []*cli.Command{
 			runCommand(), demoCommand(), loadCommand(), judgeCommand(), verdictsCommand(), checkCommand(), explainCommand(), workflowsCommand(), sourcesCommand(), statusCommand(), watchCommand(),
-			topicsPlanCommand(), topicsApplyCommand(), topicsVerifyCommand(), topicsACLsCommand(), contractsCheckCommand(),
+			topicsPlanCommand(), topicsApplyCommand(), topicsVerifyCommand(), topicsACLsCommand(), contractsCheckCommand(), contractsAcceptCommand(),
 			importOpenSLOCommand(), rulesCommand(), dashboardsCommand(), sloBacktestCommand(),
 			deadLettersListCommand(), deadLettersRedriveCommand(),
 			alertsCommand(), alertsTestCommand(), alertsWhyCommand(),

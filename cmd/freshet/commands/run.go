@@ -5,7 +5,10 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"os"
+	"os/signal"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/go-kit/log"
@@ -78,7 +81,23 @@ func (r *run) run(ctx context.Context, args []string, stdio *cli.Stdio) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	go announce(ctx, engine, stdio.Err)
+	go reloadOnSignal(ctx, engine)
 	return cli.Unavailable(engine.Run(ctx))
+}
+
+// reloadOnSignal lets the engine look at its contract file at each SIGHUP.
+func reloadOnSignal(ctx context.Context, engine *app.App) {
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	defer signal.Stop(hangups)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-hangups:
+			engine.Reload()
+		}
+	}
 }
 
 // readyGap is how often a starting engine is asked whether it is ready.

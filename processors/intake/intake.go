@@ -29,6 +29,7 @@ const (
 type Plan struct {
 	inputs      []input
 	byName      map[string]*topology.Topic
+	events      map[string]*results // of inputs, and of the topics that copies come from
 	partitioner topology.Partitioner
 	partitions  int32
 	copies      string                 // topic for copies of records that lie elsewhere
@@ -48,8 +49,11 @@ type input struct {
 	deadLetter string
 	copies     bool // a topic of copies
 	anyKey     bool // its records are not keyed by their subject
-	events     [5]prometheus.Counter
+	events     *results
 }
+
+// results counts what became of a topic's records.
+type results [5]prometheus.Counter
 
 const (
 	applied = iota
@@ -61,9 +65,10 @@ const (
 
 // NewPlan returns the plan of a group whose keys are spread over partitions by the graph's partitioner.
 func NewPlan(g *topology.Graph, group topology.Group, copies string, partitions int32, m *metrics.Metrics) *Plan {
-	p := &Plan{byName: map[string]*topology.Topic{}, partitioner: g.Partitioner, partitions: partitions, copies: copies, letters: map[string]letterTopic{}, fallback: g.DeadLetters}
+	p := &Plan{byName: map[string]*topology.Topic{}, events: map[string]*results{}, partitioner: g.Partitioner, partitions: partitions, copies: copies, letters: map[string]letterTopic{}, fallback: g.DeadLetters}
 	for i := range g.Inputs {
 		p.byName[g.Inputs[i].Name] = &g.Inputs[i]
+		p.results(g.Inputs[i].Name, m)
 	}
 	for i := range g.Outputs {
 		p.letters[g.Outputs[i].Name] = letterTopic{g.Outputs[i].Partitions, largestRecord(&g.Outputs[i])}
@@ -74,12 +79,21 @@ func NewPlan(g *topology.Graph, group topology.Group, copies string, partitions 
 	for _, name := range group.Inputs {
 		t, _ := g.Topic(name)
 		in := input{name: name, category: t.Category, deadLetter: t.DeadLetter, copies: t.Role == topology.Rekeyed, anyKey: t.Rekey}
-		for i, result := range []string{metrics.Applied, metrics.Duplicate, metrics.Rerouted, metrics.DeadLetter, metrics.Late} {
-			in.events[i] = m.Events.WithLabelValues(name, result)
-		}
+		in.events = p.results(name, m)
 		p.inputs = append(p.inputs, in)
 	}
 	return p
+}
+
+func (p *Plan) results(topic string, m *metrics.Metrics) *results {
+	if p.events[topic] == nil {
+		r := &results{}
+		for i, result := range []string{metrics.Applied, metrics.Duplicate, metrics.Rerouted, metrics.DeadLetter, metrics.Late} {
+			r[i] = m.Events.WithLabelValues(topic, result)
+		}
+		p.events[topic] = r
+	}
+	return p.events[topic]
 }
 
 // largestRecord is what may be written to a topic as one record: the topic takes it, and so does a batch of the producer.
@@ -105,7 +119,8 @@ type Intake struct {
 	decoder *event.Decoder
 	m       *metrics.Metrics
 	record  event.Record
-	key     []byte // of the original
+	key     []byte   // of the original
+	events  *results // of its topic
 	headers []event.Header
 	letters string // where the record's dead letter goes
 }
@@ -149,14 +164,14 @@ func (k *Intake) decode(in *gateway.In, e *event.Event) (at freshness.Position, 
 	for _, h := range m.Headers {
 		k.headers = append(k.headers, event.Header{Key: h.Key, Value: h.Value})
 	}
-	k.letters, k.key = t.deadLetter, m.Key
+	k.letters, k.key, k.events = t.deadLetter, m.Key, t.events
 	if t.anyKey && k.hasSubject() {
 		k.record.Key = nil
 	}
 	if t.copies {
 		if o, found := k.originOf(); found {
 			at = freshness.Position{Topic: o.topic.Name, Partition: o.partition, Offset: o.offset}
-			k.record.Time, k.record.Category, k.letters = o.time, o.topic.Category, o.topic.DeadLetter
+			k.record.Time, k.record.Category, k.letters, k.events = o.time, o.topic.Category, o.topic.DeadLetter, k.plan.events[o.topic.Name]
 		} else {
 			k.letters = k.plan.fallback
 			k.letter(event.WrongTopic, at)
@@ -168,7 +183,7 @@ func (k *Intake) decode(in *gateway.In, e *event.Event) (at freshness.Position, 
 	reason := k.decoder.Decode(&k.record, e)
 	if reason != event.OK {
 		k.letter(reason, at)
-		t.events[deadLetter].Inc()
+		k.events[deadLetter].Inc()
 		return at, false
 	}
 	return at, true
@@ -276,14 +291,14 @@ func (k *Intake) letter(reason event.Reason, at freshness.Position) {
 	k.p.Emit(r)
 }
 
-// Applied counts a record that was folded in; known says that it had been already.
-func (k *Intake) Applied(in *gateway.In, known bool) {
+// Applied counts the record taken last, which was folded in, under the topic that it was written to; known says that it had been already.
+func (k *Intake) Applied(known bool) {
 	if known {
-		k.plan.inputs[in.Topic].events[duplicate].Inc()
+		k.events[duplicate].Inc()
 		return
 	}
-	k.plan.inputs[in.Topic].events[applied].Inc()
+	k.events[applied].Inc()
 }
 
-// Late counts a record that has no effect because it came too late.
-func (k *Intake) Late(in *gateway.In) { k.plan.inputs[in.Topic].events[late].Inc() }
+// Late counts the record taken last, which has no effect because it came too late.
+func (k *Intake) Late() { k.events[late].Inc() }

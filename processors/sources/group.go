@@ -105,7 +105,7 @@ func (g *Group) Unit(p *gateway.Partition, u *gateway.Unit) {
 			// A row that cannot be read is a broken store, not bad input: the session must end before anything rests on it.
 			panic(err)
 		}
-		pt.intake.Applied(in, known)
+		pt.intake.Applied(known)
 	}
 }
 

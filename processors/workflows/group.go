@@ -249,7 +249,7 @@ func (pt *partition) records(u *gateway.Unit) error {
 			continue
 		}
 		if e.Time < late {
-			pt.intake.Late(in)
+			pt.intake.Late()
 			continue
 		}
 		if r == nil || r.w.ID != e.Subject { // records without a key share a unit, not a workflow
@@ -266,7 +266,7 @@ func (pt *partition) records(u *gateway.Unit) error {
 		}
 		uses, cut, was := len(r.w.Uses), r.w.Cut, pt.openType(r)
 		t := r.w.Fold(e, at, &pt.limits)
-		pt.intake.Applied(in, !t.New)
+		pt.intake.Applied(!t.New)
 		if t.Conflict {
 			pt.g.Metrics.IDConflicts.Inc()
 		}

@@ -63,6 +63,13 @@ func TestMisplaced(t *testing.T) {
 			if got := k.Counted("freshet_events_total", map[string]string{"result": "rerouted"}); got != float64(misplaced) {
 				t.Errorf("%v records were rerouted; %d are misplaced", got, misplaced)
 			}
+			if got := k.Counted("freshet_events_total", map[string]string{"topic": k.Graph().RekeyedWorkflows}); got != 0 {
+				t.Errorf("%v events are counted under the topic of copies", got)
+			}
+			applied := k.Counted("freshet_events_total", map[string]string{"result": "applied"}) + k.Counted("freshet_events_total", map[string]string{"result": "duplicate"})
+			if late := k.Counted("freshet_events_total", map[string]string{"result": "late"}); applied+late != float64(len(records)) {
+				t.Errorf("%v records were applied, %v late; want all of %d once", applied, late, len(records))
+			}
 			if got := k.Counted("freshet_dead_letters_total", nil); got != 0 {
 				t.Errorf("%v dead letters", got)
 			}

@@ -83,6 +83,11 @@ func (d *Decoder) Decode(r *Record, e *Event) Reason {
 	if r.Category == Source && r.Value == nil && len(r.Key) > 0 && !cloudEvent {
 		return d.forget(r, e)
 	}
+	if r.Value == nil && !cloudEvent && r.Category != Source && r.Category != Unknown {
+		if by, ok := r.erase(); ok {
+			return d.erase(r, by, e)
+		}
+	}
 	if d.attrs.contradictory {
 		return NotCloudEvent
 	}
@@ -142,6 +147,33 @@ func (d *Decoder) forget(r *Record, e *Event) Reason {
 		return KeyMismatch
 	}
 	e.Kind, e.Key = kind, key
+	return OK
+}
+
+// EraseHeader marks the record that erases a workflow. Its value says who asked for it, or why.
+const EraseHeader = "freshet-erase"
+
+// erase returns what the header says of a record that erases a workflow, if it has one.
+func (r *Record) erase() (by []byte, ok bool) {
+	for i := range r.Headers {
+		if string(r.Headers[i].Key) == EraseHeader {
+			return r.Headers[i].Value, len(r.Key) > 0
+		}
+	}
+	return nil, false
+}
+
+// erase decodes the record that makes Freshet erase a workflow. Its time is its record's: it has no other.
+func (d *Decoder) erase(r *Record, by []byte, e *Event) Reason {
+	e.Type, e.Subject, e.Time, e.Appended, e.Why = WorkflowErase, alias(r.Key), r.Time, r.Time, alias(by)
+	switch {
+	case len(r.Key) > d.cfg.MaxKeyBytes, len(by) > d.cfg.MaxNameBytes:
+		return TooLarge
+	case r.Key[0] == 0 || !utf8.Valid(r.Key):
+		return KeyMismatch
+	case !utf8.Valid(by):
+		return NotCloudEvent
+	}
 	return OK
 }
 

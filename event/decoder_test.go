@@ -513,7 +513,51 @@ func TestEventFields(t *testing.T) {
 	check(decode(&Record{Key: []byte("policy/refund/eu"), Category: Source, Time: atTime}),
 		Event{Type: SourceForget, Time: atTime, Appended: atTime, Subject: "policy/refund/eu", Kind: "policy", Key: "refund/eu"})
 
+	for _, category := range []Category{Control, Context, Tool, Decision} {
+		r := &Record{Key: []byte("wf-1"), Category: category, Time: atTime, Headers: []Header{{Key: []byte("x"), Value: []byte("y")}, {Key: []byte(EraseHeader), Value: []byte("ticket 17")}}}
+		check(decode(r), Event{Type: WorkflowErase, Time: atTime, Appended: atTime, Subject: "wf-1", Why: "ticket 17"})
+	}
+
 	want = base(Other, "acme.thing.done", "wf-1", "")
 	want.DataContentType, want.Opaque = "application/avro", "Obj\x01\xff"
 	check(decode(record("acme.thing.done", "wf-1", "Obj\x01\xff").with("content-type", "application/avro")), want)
+}
+
+// Whatever lacks a part of what erases a workflow is what it was without the header: no event.
+func TestOnlyAWholeRequestErases(t *testing.T) {
+	request := func() *Record {
+		return &Record{Key: []byte("wf-1"), Category: Control, Time: atTime, Headers: []Header{{Key: []byte(EraseHeader), Value: []byte("ticket 17")}}}
+	}
+	if got := NewDecoder(Config{}).Decode(request(), new(Event)); got != OK {
+		t.Fatal(got)
+	}
+	for name, c := range map[string]struct {
+		change func(*Record)
+		want   Reason
+	}{
+		"no header":           {func(r *Record) { r.Headers = nil }, NotCloudEvent},
+		"another header":      {func(r *Record) { r.Headers[0].Key = []byte("Freshet-Erase") }, NotCloudEvent},
+		"no key":              {func(r *Record) { r.Key = nil }, NotCloudEvent},
+		"a value":             {func(r *Record) { r.Value = []byte{} }, NotCloudEvent},
+		"an attribute":        {func(r *Record) { r.with("ce_id", "1") }, NotCloudEvent},
+		"a topic of nobody":   {func(r *Record) { r.Category = Unknown }, NotCloudEvent},
+		"a control row":       {func(r *Record) { r.Key = []byte("\x00cursor") }, KeyMismatch},
+		"no UTF-8":            {func(r *Record) { r.Key = []byte("\xff") }, KeyMismatch},
+		"a reason of no text": {func(r *Record) { r.Headers[0].Value = []byte("\xff") }, NotCloudEvent},
+		"a long key":          {func(r *Record) { r.Key = []byte(strings.Repeat("x", DefaultMaxKeyBytes+1)) }, TooLarge},
+		"a long reason":       {func(r *Record) { r.Headers[0].Value = []byte(strings.Repeat("x", DefaultMaxNameBytes+1)) }, TooLarge},
+	} {
+		r := request()
+		c.change(r)
+		if got := NewDecoder(Config{}).Decode(r, new(Event)); got != c.want {
+			t.Errorf("%s: %v, want %v", name, got, c.want)
+		}
+	}
+	r := request()
+	r.Category = Source
+	r.Key = []byte("policy/refund")
+	e := new(Event)
+	if got := NewDecoder(Config{}).Decode(r, e); got != OK || e.Type != SourceForget {
+		t.Errorf("on a topic of sources it is %v, %v", got, e.Type)
+	}
 }

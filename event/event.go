@@ -41,7 +41,8 @@ const (
 	SourceUpdated
 	SourceHeartbeat
 	SourceAvailable
-	SourceForget // a source record with a key, no value and no CloudEvents headers: forgets the item
+	SourceForget  // a source record with a key, no value and no CloudEvents headers: forgets the item
+	WorkflowErase // such a record on a topic of workflows, with the header freshet-erase: erases the workflow
 )
 
 // TrafficClass tells live work from work that must page nobody.

@@ -82,7 +82,7 @@ func whole(t *testing.T, e *Event) {
 	if e.Subject == "" || e.Subject[0] == 0 {
 		t.Fatalf("the subject is %q", e.Subject)
 	}
-	if e.Type != SourceForget && (e.ID == "" || e.Source == "" || e.TypeName == "" || e.Time < minTime || e.Time > maxTime) {
+	if e.Type != SourceForget && e.Type != WorkflowErase && (e.ID == "" || e.Source == "" || e.TypeName == "" || e.Time < minTime || e.Time > maxTime) {
 		t.Fatalf("an attribute is missing: %+v", e)
 	}
 	if e.Type.Category() == Source {

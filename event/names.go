@@ -61,8 +61,8 @@ func TypeOf(name string) Type {
 	return Other
 }
 
-// String returns the two segments that name the type, "other" for a type Freshet does not know. "source.forget" is no type that an
-// event can have: TypeOf does not return it.
+// String returns the two segments that name the type, "other" for a type Freshet does not know. "source.forget" and "workflow.erase" are no
+// types that an event can have: TypeOf does not return them.
 func (t Type) String() string {
 	names := [...]string{
 		Other:                 "other",
@@ -91,6 +91,7 @@ func (t Type) String() string {
 		SourceHeartbeat:       "source.heartbeat",
 		SourceAvailable:       "source.available",
 		SourceForget:          "source.forget",
+		WorkflowErase:         "workflow.erase",
 	}
 	if int(t) >= len(names) {
 		return names[Other]
@@ -98,7 +99,8 @@ func (t Type) String() string {
 	return names[t]
 }
 
-// Category returns the kind of topic that events of the type belong on, Unknown for a type Freshet does not know.
+// Category returns the kind of topic that events of the type belong on, Unknown for a type Freshet does not know and for what any topic of
+// workflows takes.
 func (t Type) Category() Category {
 	switch {
 	case t == Other:

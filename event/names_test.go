@@ -21,7 +21,7 @@ func TestTypes(t *testing.T) {
 			t.Errorf("%v has no category", typ)
 		}
 	}
-	for _, name := range []string{"", ".", "started", "task", "task.", ".started", "task..started", "Task.Started", "source.forget", "freshet.verdict", "other"} {
+	for _, name := range []string{"", ".", "started", "task", "task.", ".started", "task..started", "Task.Started", "source.forget", "workflow.erase", "freshet.verdict", "other"} {
 		if got := TypeOf(name); got != Other {
 			t.Errorf("%q is %v", name, got)
 		}
@@ -35,7 +35,7 @@ func TestTypes(t *testing.T) {
 			t.Errorf("%s belongs to %v, want %v", name, got, want)
 		}
 	}
-	if Other.Category() != Unknown || Type(200).Category() != Unknown || SourceForget.Category() != Source {
+	if Other.Category() != Unknown || Type(200).Category() != Unknown || SourceForget.Category() != Source || WorkflowErase.Category() != Unknown {
 		t.Error("the types outside the vocabulary are in the wrong category")
 	}
 }
@@ -63,7 +63,7 @@ func TestZeroValuesAndNames(t *testing.T) {
 		"task.created", "task.started", "task.waiting", "task.resumed", "task.completed", "task.failed", "task.cancelled",
 		"approval.requested", "approval.granted", "approval.denied", "tool.retry_scheduled", "context.loaded", "context.dropped",
 		"tool.called", "tool.result", "decision.proposed", "action.approved", "action.rejected", "action.overridden", "action.executed",
-		"compensation.triggered", "source.updated", "source.heartbeat", "source.available", "source.forget")
+		"compensation.triggered", "source.updated", "source.heartbeat", "source.available", "source.forget", "workflow.erase")
 
 	reasons := []string{"ok", "not_cloudevent", "bad_json", "missing_attribute", "bad_time", "key_mismatch", "wrong_topic", "bad_ref", "too_large", "future_dated"}
 	for i, want := range reasons {

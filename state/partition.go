@@ -25,8 +25,9 @@ type Row interface {
 type Schema interface {
 	// Load decodes the row of a key from what the partition's Read returns; nil if there is none.
 	Load(p *Partition, key string) (Row, error)
-	// Recovered stages the derived entries of a record that recovery has read; nil value: tombstone.
-	Recovered(w *IndexWriter, key string, value []byte) error
+	// Recovered stages how the derived entries change with a record that recovery has read: was is what was known of its key, is what the
+	// record says. nil: no row.
+	Recovered(w *IndexWriter, key string, was, is []byte) error
 }
 
 // Partition is one partition of a table. Its methods belong to the partition's goroutine, but for Seal, Stage and Committed, which the
@@ -51,7 +52,8 @@ type Partition struct {
 
 	live     bool
 	offset   int64
-	recovery *pebble.Batch
+	recovery *pebble.Batch // rows that recovery has read and not written yet
+	derived  *pebble.Batch // and how their derived entries change
 
 	rowKey []byte
 }
@@ -330,8 +332,8 @@ func (p *Partition) Open() error {
 // Close gives up what recovery had staged and not written; the gateway has committed or dropped the rest.
 func (p *Partition) Close() error {
 	if p.recovery != nil {
-		err := p.recovery.Close()
-		p.recovery = nil
+		err := errors.Join(p.recovery.Close(), p.derived.Close())
+		p.recovery, p.derived = nil, nil
 		return err
 	}
 	return nil
@@ -357,10 +359,21 @@ func (p *Partition) recover(key string, value []byte) error {
 		return fmt.Errorf("partition %d is live: its rows are written by transactions only", p.id)
 	}
 	if p.recovery == nil {
-		p.recovery = p.db.db.NewBatch()
+		p.recovery, p.derived = p.db.db.NewIndexedBatch(), p.db.db.NewBatch()
 	}
 	full := append(p.rowKey[:len(p.rowKey):len(p.rowKey)], key...)
-	var err error
+	// The entries of an older record of the row must go, or they would name for ever a row that is gone.
+	w := IndexWriter{batch: p.derived, prefix: prefix(spaceIndex, p.table, p.id)}
+	was, known, err := p.recovery.Get(full)
+	switch {
+	case errors.Is(err, pebble.ErrNotFound):
+		err = p.schema.Recovered(&w, key, nil, value)
+	case err == nil:
+		err = errors.Join(p.schema.Recovered(&w, key, was, value), known.Close())
+	}
+	if err := errors.Join(err, w.err); err != nil {
+		return fmt.Errorf("recover row of partition %d: %w", p.id, err)
+	}
 	if value == nil {
 		err = p.recovery.Delete(full, nil)
 	} else {
@@ -369,11 +382,7 @@ func (p *Partition) recover(key string, value []byte) error {
 	if err != nil {
 		return fmt.Errorf("recover row of partition %d: %w", p.id, err)
 	}
-	w := IndexWriter{batch: p.recovery, prefix: prefix(spaceIndex, p.table, p.id)}
-	if err := p.schema.Recovered(&w, key, value); err != nil {
-		return fmt.Errorf("recover row of partition %d: %w", p.id, err)
-	}
-	return w.err
+	return nil
 }
 
 // GetOffset returns the offset of the last changelog record in Pebble.
@@ -387,7 +396,7 @@ func (p *Partition) GetOffset(def int64) (int64, error) {
 // SetOffset is called after each record of recovery.
 func (p *Partition) SetOffset(offset int64) error {
 	p.offset = offset
-	if p.recovery != nil && p.recovery.Len() > recoveryBatch {
+	if p.recovery != nil && p.recovery.Len()+p.derived.Len() > recoveryBatch {
 		return p.flushRecovery()
 	}
 	return nil
@@ -397,15 +406,18 @@ func (p *Partition) flushRecovery() error {
 	if p.recovery == nil {
 		return nil
 	}
-	b := p.recovery
-	p.recovery = nil
+	rows, b := p.recovery, p.derived
+	p.recovery, p.derived = nil, nil
 	if err := p.stageOffset(b, p.offset); err != nil {
 		return err
+	}
+	if err := b.Apply(rows, nil); err != nil {
+		return fmt.Errorf("recover partition %d: %w", p.id, err)
 	}
 	if err := b.Commit(pebble.NoSync); err != nil {
 		return fmt.Errorf("recover partition %d: %w", p.id, err)
 	}
-	return b.Close()
+	return errors.Join(rows.Close(), b.Close())
 }
 
 // MarkRecovered writes what is staged; from here on only transactions write.

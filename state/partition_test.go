@@ -42,9 +42,12 @@ func (numbers) Load(p *Partition, key string) (Row, error) {
 	}
 	return &number{key: key, n: binary.BigEndian.Uint64(b)}, nil
 }
-func (numbers) Recovered(w *IndexWriter, key string, value []byte) error {
-	if value != nil {
-		w.Set([]byte(key), value[7:])
+func (numbers) Recovered(w *IndexWriter, key string, was, is []byte) error {
+	if was != nil {
+		w.Delete([]byte(key))
+	}
+	if is != nil {
+		w.Set([]byte(key), is[7:])
 	}
 	return nil
 }

@@ -51,6 +51,8 @@ type Metrics struct {
 	DetectionsOpened, DetectionsClosed *prometheus.CounterVec
 	// Abandoned counts by workflow type.
 	Abandoned *prometheus.CounterVec
+	// Erased counts workflows that somebody has asked to be erased.
+	Erased prometheus.Counter
 	// Purged counts by What.
 	Purged *prometheus.CounterVec
 	// Acts counts first finals of executed actions by workflow type, verdict of the check they carry, whether superseded since.
@@ -143,6 +145,7 @@ func (b *builder) judgement() {
 	m.DetectionsClosed = b.counter("detections_closed_total", "Detections said to be closed, by what closed them.", "by")
 	m.Abandoned = b.counter("workflows_abandoned_total", "Workflows closed because they were without events for too long.", "workflow_type")
 	m.Purged = b.counter("purged_total", "What has been let go of because it is older than decisions are kept.", "what")
+	m.Erased = b.counter("workflows_erased_total", "Workflows that somebody has asked to be erased.").WithLabelValues()
 	m.Acts = b.counter("acts_total", "Executed actions judged for the first time, by the verdict of the check that they carry.", "workflow_type", "check", "superseded_since")
 }
 

@@ -45,4 +45,4 @@ func (schema) Load(p *state.Partition, key string) (state.Row, error) {
 }
 
 // Recovered has nothing to derive.
-func (schema) Recovered(*state.IndexWriter, string, []byte) error { return nil }
+func (schema) Recovered(*state.IndexWriter, string, []byte, []byte) error { return nil }

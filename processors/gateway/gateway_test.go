@@ -44,7 +44,7 @@ func (countSchema) Load(p *state.Partition, key string) (state.Row, error) {
 	}
 	return &count{key, binary.BigEndian.Uint64(b)}, nil
 }
-func (countSchema) Recovered(w *state.IndexWriter, key string, _ []byte) error {
+func (countSchema) Recovered(w *state.IndexWriter, key string, _, _ []byte) error {
 	w.Set([]byte(key), nil)
 	return nil
 }

@@ -194,4 +194,4 @@ func (s schema) Load(p *state.Partition, key string) (state.Row, error) {
 }
 
 // Recovered has nothing to derive.
-func (s schema) Recovered(*state.IndexWriter, string, []byte) error { return nil }
+func (s schema) Recovered(*state.IndexWriter, string, []byte, []byte) error { return nil }

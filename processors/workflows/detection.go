@@ -42,6 +42,15 @@ func (pt *partition) emitDetection(subject string, revision int32, now event.Tim
 	})
 }
 
+// tombstone takes the record of a detection off its topic.
+func (pt *partition) tombstone(r *row, d *freshness.Detection, now event.Time) {
+	pt.key = appendDetectionID(pt.key[:0], r.w.ID, d)
+	topic := &pt.g.Detections
+	pt.p.Emit(&kgo.Record{
+		Topic: topic.Name, Partition: pt.g.Partitioner.PartitionString(string(pt.key), topic.Partitions), Key: pt.slab.Copy(pt.key), Timestamp: now.Go(),
+	})
+}
+
 // appendDetectionID appends <workflow>/<kind>/<key>/<since>, its parts percent-encoded.
 func appendDetectionID(b []byte, workflow string, d *freshness.Detection) []byte {
 	b = append(appendPercent(b, workflow), '/')

@@ -248,7 +248,7 @@ func (pt *partition) records(u *gateway.Unit) error {
 		if !ok {
 			continue
 		}
-		if e.Time < late {
+		if e.Time < late && e.Type != event.WorkflowErase {
 			pt.intake.Late()
 			continue
 		}
@@ -260,9 +260,17 @@ func (pt *partition) records(u *gateway.Unit) error {
 			if r, err = pt.row(e.Subject); err != nil {
 				return err
 			}
-			if r == nil {
-				r = pt.make(e.Subject)
+		}
+		if e.Type == event.WorkflowErase {
+			pt.touched = pt.touched[:0]
+			if err := pt.erase(r, e, in); err != nil {
+				return err
 			}
+			r = nil
+			continue
+		}
+		if r == nil {
+			r = pt.make(e.Subject)
 		}
 		uses, cut, was := len(r.w.Uses), r.w.Cut, pt.openType(r)
 		t := r.w.Fold(e, at, &pt.limits)

@@ -330,19 +330,27 @@ func (s schema) Load(p *state.Partition, key string) (state.Row, error) {
 	return r, nil
 }
 
-// Recovered derives the entries of a row that recovery has read. Entries of an older record of the same row stay: they lead to a row
-// that is judged once more, for nothing.
-func (s schema) Recovered(w *state.IndexWriter, key string, value []byte) error {
-	if value == nil {
-		return nil
-	}
+// Recovered derives how the entries of a row change with a record that recovery has read.
+func (s schema) Recovered(w *state.IndexWriter, key string, was, is []byte) error {
 	if _, _, control := topology.ControlPartition(key); control {
 		return nil
 	}
-	f, err := state.DecodeWorkflow(key, value, s.intern)
-	if err != nil {
-		return err
+	r := &row{w: &freshness.Workflow{ID: key}, gone: true, indexed: indexEntry{at: oldest, deadline: never}}
+	if was != nil {
+		old, err := state.DecodeWorkflow(key, was, s.intern)
+		if err != nil {
+			return err
+		}
+		r = newRow(old)
+		r.indexed, r.gone = r.entry(), true
 	}
-	newRow(f).Index(w)
+	if is != nil {
+		now, err := state.DecodeWorkflow(key, is, s.intern)
+		if err != nil {
+			return err
+		}
+		r.w, r.gone = now, false
+	}
+	r.Index(w)
 	return nil
 }

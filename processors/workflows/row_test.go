@@ -1,6 +1,7 @@
 package workflows
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -151,5 +152,72 @@ func TestRecordIDsArePercentEncoded(t *testing.T) {
 	}
 	if got := contractTag("sha256:0123456789abcdefff"); got != 0x0123456789abcdef {
 		t.Errorf("tag %x", got)
+	}
+}
+
+// TestRecoveryLeavesTheIndexOfTheLastRecord reads the records of a row one after the other, as recovery does when the changelog is not
+// compacted: what an older one had in the index is gone, in one batch or over several, and so is all of it behind a tombstone.
+func TestRecoveryLeavesTheIndexOfTheLastRecord(t *testing.T) {
+	for _, written := range []bool{false, true} {
+		db, err := state.Open(state.Config{MemTableSize: 1 << 20, CacheSize: 1 << 20}, "x", log.NewNopLogger())
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := db.NewPartition(state.Workflows, 0, Schema(), 10)
+		lim, offset := freshness.DefaultLimits(), int64(0)
+		set := func(w *freshness.Workflow) {
+			if written { // what has been read before is in the store already
+				if err := p.MarkRecovered(); err != nil {
+					t.Fatal(err)
+				}
+				p = db.NewPartition(state.Workflows, 0, Schema(), 10)
+			}
+			if w == nil {
+				err = p.Delete("wf")
+			} else {
+				err = p.Set("wf", state.AppendWorkflow(nil, w))
+			}
+			if err := errors.Join(err, p.SetOffset(offset)); err != nil {
+				t.Fatal(err)
+			}
+			offset++
+		}
+		w := freshness.NewWorkflow("wf")
+		for i, e := range []event.Event{
+			{Type: event.TaskStarted, ID: "1", Time: 5},
+			{Type: event.ContextLoaded, ID: "2", Time: 10, Refs: []event.Ref{{Kind: "policy", Key: "a", HasSeq: true, Seq: 1}}},
+			{Type: event.DecisionProposed, ID: "3", Time: 20, DecisionID: "d"},
+			{Type: event.DecisionProposed, ID: "4", Time: 30, DecisionID: "e"},
+		} {
+			w.Fold(&e, freshness.Position{Topic: "t", Offset: int64(i)}, &lim)
+			set(w)
+		}
+		for i := range w.Uses {
+			w.Uses[i].Said.Revision = 1
+		}
+		set(w)
+		entries := func() (all []string) {
+			if err := p.MarkRecovered(); err != nil {
+				t.Fatal(err)
+			}
+			if err := db.ScanIndex(state.Workflows, 0, nil, []byte{0xff}, func(key, _ []byte) bool {
+				all = append(all, string(key[:1]))
+				return true
+			}); err != nil {
+				t.Fatal(err)
+			}
+			p = db.NewPartition(state.Workflows, 0, Schema(), 10)
+			return all
+		}
+		if got := entries(); !slices.Equal(got, []string{"h", "i"}) {
+			t.Errorf("the index has %q; the row holds and has used one item, and waits for nothing", got)
+		}
+		set(nil)
+		if got := entries(); len(got) != 0 {
+			t.Errorf("behind a tombstone the index has %q", got)
+		}
+		if err := db.Close(); err != nil {
+			t.Fatal(err)
+		}
 	}
 }

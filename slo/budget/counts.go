@@ -152,6 +152,16 @@ func DropEvidence(list []Evidence, e Evidence) []Evidence {
 	})
 }
 
+// Names says whether a workflow's uses are among evidence.
+func Names(list []Evidence, workflow string) bool {
+	return slices.ContainsFunc(list, func(x Evidence) bool { return x.Workflow == workflow })
+}
+
+// DropWorkflow takes all uses of a workflow out.
+func DropWorkflow(list []Evidence, workflow string) []Evidence {
+	return slices.DeleteFunc(list, func(x Evidence) bool { return x.Workflow == workflow })
+}
+
 func compareEvidence(a, b Evidence) int {
 	return cmp.Or(cmp.Compare(b.Time, a.Time), strings.Compare(a.Workflow, b.Workflow), strings.Compare(a.DecisionID, b.DecisionID))
 }

@@ -93,6 +93,39 @@ func TestWrongNamesAreAnsweredWithTheNearest(t *testing.T) {
 	}
 }
 
+// A command of two words may begin with the name of another, whichever is listed first.
+func TestTheLongestNameIsMeant(t *testing.T) {
+	for _, reversed := range []bool{false, true} {
+		var ran string
+		var with []string
+		command := func(name string) *Command {
+			return &Command{Name: name, Summary: name, Run: func(_ context.Context, args []string, _ *Stdio) error { ran, with = name, args; return nil }}
+		}
+		w := newWorld()
+		w.Commands = append(w.Commands, command("workflows"), command("workflows erase"))
+		if reversed {
+			slices.Reverse(w.Commands)
+		}
+		for _, c := range []struct {
+			args, want []string
+			name       string
+		}{
+			{[]string{"workflows"}, nil, "workflows"},
+			{[]string{"workflows", "wf-1"}, []string{"wf-1"}, "workflows"},
+			{[]string{"workflows", "erase"}, nil, "workflows erase"},
+			{[]string{"workflows", "erase", "wf-1"}, []string{"wf-1"}, "workflows erase"},
+			{[]string{"workflows", "--", "erase"}, []string{"erase"}, "workflows"},
+		} {
+			if got := w.run(c.args...); got != 0 || ran != c.name || !slices.Equal(with, c.want) {
+				t.Errorf("%v: status %d, ran %q with %q", c.args, got, ran, with)
+			}
+		}
+		if w.run("help", "workflows", "erase"); !strings.Contains(w.out.String(), "freshet workflows erase") {
+			t.Errorf("help says %q", w.out.String())
+		}
+	}
+}
+
 func TestFlagsAndArgumentsComeInAnyOrder(t *testing.T) {
 	for _, c := range []struct{ args, want []string }{
 		{[]string{"load", "a", "-speed", "2", "b"}, []string{"a", "b"}},

@@ -74,17 +74,24 @@ func (p *Program) run(ctx context.Context, args []string, io *Stdio) error {
 	return nil
 }
 
-// find returns the command that args begin with, and what follows its name.
+// find returns the command that args begin with, and what follows its name. Of "workflows" and "workflows erase" the longer one is meant.
 func (p *Program) find(args []string) (*Command, []string, error) {
-	var group []string
+	var (
+		group []string
+		found *Command
+		most  int // words of its name
+	)
 	for _, c := range p.Commands {
 		words := strings.Fields(c.Name)
-		if len(args) >= len(words) && slices.Equal(args[:len(words)], words) {
-			return c, args[len(words):], nil
+		if len(args) >= len(words) && len(words) > most && slices.Equal(args[:len(words)], words) {
+			found, most = c, len(words)
 		}
 		if len(words) > 1 && words[0] == args[0] {
 			group = append(group, words[1])
 		}
+	}
+	if found != nil {
+		return found, args[most:], nil
 	}
 	if group != nil {
 		if len(args) > 1 {

@@ -156,4 +156,3 @@ const (
 	notUpToBound = "not_up_to_bound"
 	recovering   = "recovering"
 )
-

@@ -33,7 +33,7 @@ func (row) Pinned() bool             { return false }
 
 type schema struct{}
 
-func (schema) Load(*state.Partition, string) (state.Row, error)   { return nil, nil }
+func (schema) Load(*state.Partition, string) (state.Row, error)           { return nil, nil }
 func (schema) Recovered(*state.IndexWriter, string, []byte, []byte) error { return nil }
 
 func newTable(t testing.TB, budget int) *table {

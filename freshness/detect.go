@@ -72,6 +72,10 @@ type Detector struct {
 	changed []DetectionChange
 }
 
+// Unsettled says whether an item that Detect looked at last could not be resolved, or its version or source is not known: any change of that
+// item may change what was said, whatever its times.
+func (d *Detector) Unsettled() bool { return d.verdict.unsettled }
+
 // DetectionChange is a detection of a workflow that is another one than before.
 type DetectionChange struct {
 	At  int       // in the workflow's Detections
@@ -92,6 +96,7 @@ func (d *Detector) Detect(w *Workflow, from event.Time, through func(kind, key s
 		return nil, next, false
 	}
 	was := w.Detections
+	d.verdict.unsettled = false
 	for i := range w.Items {
 		h := &w.Items[i]
 		next = min(next, d.item(w, h, from, through(h.Kind, h.Key)))

@@ -38,6 +38,7 @@ type Workflow struct {
 	Forgotten  event.Time         // detections closed by then are not kept, and what was open then stays as it was
 	Look       event.Time         // when its detections may be others next, 0: no event of it and no known version says so
 	Life       event.Time         // when to see next whether it is abandoned, or something of it is no longer needed; 0: not known
+	Unsettled  bool               // any change of an item may change its detections, even one whose own times are later
 	Abandoned  bool               // it has had no event for too long; the next one opens it again
 	Traffic    event.TrafficClass // the smallest of its events, valid if Lines is not empty: live if any of them is
 

@@ -109,7 +109,7 @@ func TestWorkflowsSurviveTheirRow(t *testing.T) {
 
 // detect gives a workflow everything that stands behind the parts of its row.
 func detect(w *freshness.Workflow) {
-	w.Look, w.Life, w.Abandoned, w.Forgotten = w.Last+1, w.Last+7, len(w.Lines)%2 == 0, w.First-1
+	w.Look, w.Life, w.Abandoned, w.Unsettled, w.Forgotten = w.Last+1, w.Last+7, len(w.Lines)%2 == 0, len(w.Lines)%3 == 0, w.First-1
 	for i := range w.Items {
 		h := &w.Items[i]
 		w.Detections = append(w.Detections,

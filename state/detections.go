@@ -13,9 +13,9 @@ const (
 
 // sections appends what there is behind the parts.
 func (w *writer) sections(f *freshness.Workflow) {
-	if f.Look != 0 || f.Life != 0 || f.Abandoned || f.Traffic != 0 {
+	if f.Look != 0 || f.Life != 0 || f.Abandoned || f.Traffic != 0 || f.Unsettled {
 		w.byte(lifeSection)
-		w.flags(f.Look != 0, f.Life != 0, f.Abandoned, f.Traffic != 0)
+		w.flags(f.Look != 0, f.Life != 0, f.Abandoned, f.Traffic != 0, f.Unsettled)
 		if f.Life != 0 {
 			w.time(f.Life)
 		}
@@ -70,7 +70,7 @@ func (r *reader) sections(f *freshness.Workflow) {
 			if r.flag(v, 0) {
 				f.Look = r.time()
 			}
-			f.Abandoned = r.flag(v, 2)
+			f.Abandoned, f.Unsettled = r.flag(v, 2), r.flag(v, 4)
 			if r.flag(v, 3) {
 				f.Traffic = event.TrafficClass(r.byte())
 			}

@@ -155,7 +155,8 @@ func (c *crossings) register(k itemKey, since event.Time) error {
 	return nil
 }
 
-// changed adds the workflows of which the past is another one with an item's change, and puts the item down for what is to come.
+// changed adds the open workflows of which the past is another one with an item's change, and puts the item down for what is to come. Those
+// that have ended are found by their end.
 func (c *crossings) changed(k itemKey, from event.Time, found map[string]change) error {
 	if k.key == "" {
 		return nil
@@ -163,9 +164,6 @@ func (c *crossings) changed(k itemKey, from event.Time, found map[string]change)
 	complete := c.pt.clock.Complete()
 	if from <= complete {
 		n := change{uses: never, held: from, versions: true}
-		if err := c.pt.drive.find(k, from, n, found); err != nil {
-			return err
-		}
 		hash := itemHash(k.kind, k.key)
 		err := c.scan(binary.BigEndian.AppendUint64([]byte{heldEntry}, hash), appendHeld(nil, held{hash: hash, seq: 1<<63 - 1}, "\xff\xff\xff\xff"),
 			func(_ held, workflow string, _ itemKey) bool {

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/freshet-io/freshet/event"
+	"github.com/freshet-io/freshet/freshness"
 	"github.com/freshet-io/freshet/state"
 )
 
@@ -21,6 +22,7 @@ type cursor struct {
 	swept    event.Time        // up to it, holders of what crossed a bound have been looked at
 	open     map[string]int64  // open workflows by type
 	stale    map[holding]int64 // stale items that they hold
+	groups   []*wideGroup      // of more than have records of their own
 	opened   bool              // open or stale has changed since the cursor was written
 }
 
@@ -48,6 +50,10 @@ func (c *cursor) Records(put func(string, func([]byte) []byte)) {
 		for _, name := range slices.Sorted(maps.Keys(c.open)) {
 			b = binary.AppendVarint(appendText(b, name), c.open[name])
 		}
+		b = binary.AppendUvarint(b, uint64(len(c.groups)))
+		for _, w := range c.groups {
+			b = w.appendRow(b)
+		}
 		for _, h := range slices.SortedFunc(maps.Keys(c.stale), func(a, b holding) int {
 			return cmp.Or(strings.Compare(a.workflow, b.workflow), strings.Compare(a.kind, b.kind))
 		}) {
@@ -57,6 +63,33 @@ func (c *cursor) Records(put func(string, func([]byte) []byte)) {
 		}
 		return b
 	})
+}
+
+func (w *wideGroup) appendRow(b []byte) []byte {
+	b = w.append(b)
+	var flags byte
+	for i, on := range []bool{w.on, w.said.open} {
+		if on {
+			flags |= 1 << i
+		}
+	}
+	b = append(b, flags, byte(w.bound))
+	for _, n := range []int64{int64(w.said.revision), int64(w.said.since), int64(w.said.detectedAt), w.said.count, int64(w.said.examples)} {
+		b = binary.AppendVarint(b, n)
+	}
+	return b
+}
+
+func (r *cursorReader) group() *wideGroup {
+	w := &wideGroup{}
+	w.workflow, w.kind, w.key, w.version = r.text(), r.text(), r.text(), r.text()
+	w.seq, w.hasSeq, w.traffic = r.int(), r.byte() == 1, event.TrafficClass(r.byte())
+	flags := r.byte()
+	w.on, w.said.open = flags&1 != 0, flags&2 != 0
+	w.bound = freshness.Reason(r.byte())
+	w.said.revision, w.said.since, w.said.detectedAt = int32(r.int()), event.Time(r.int()), event.Time(r.int())
+	w.said.count, w.said.examples = r.int(), uint64(r.int())
+	return w
 }
 
 func appendText(b []byte, s string) []byte {
@@ -82,6 +115,9 @@ func decodeCursor(key string, b []byte) (*cursor, error) {
 	for n := r.uint(); n > 0 && !r.bad; n-- {
 		name := r.text()
 		c.open[name] = r.int()
+	}
+	for n := r.uint(); n > 0 && !r.bad; n-- {
+		c.groups = append(c.groups, r.group())
 	}
 	for len(r.b) > 0 && !r.bad {
 		h := holding{r.text(), r.text()}
@@ -113,6 +149,13 @@ func (r *cursorReader) int() int64 {
 	v, n := binary.Varint(r.b)
 	r.take(n)
 	return v
+}
+
+func (r *cursorReader) byte() byte {
+	if b := r.take(1); b != nil {
+		return b[0]
+	}
+	return 0
 }
 
 func (r *cursorReader) uint() uint64 {

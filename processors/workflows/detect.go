@@ -38,6 +38,10 @@ func (pt *partition) detect(r *row, complete event.Time, settled bool) {
 	pt.detector.Idle = pt.g.Contracts.WorkflowIdle()
 	changed, next, ok := pt.detector.Detect(w, r.from, through)
 	r.from = max(least+1, r.from)
+	if pt.detector.Unsettled() && !w.Unsettled {
+		w.Unsettled = true
+		pt.p.Rows.Touch(w.ID)
+	}
 	now := event.Of(pt.g.Now())
 	for _, c := range changed {
 		pt.change(r, c, now)
@@ -65,25 +69,57 @@ func (pt *partition) detect(r *row, complete event.Time, settled bool) {
 
 // change makes the change of a detection part of the transaction.
 func (pt *partition) change(r *row, c freshness.DetectionChange, now event.Time) {
-	d := &r.w.Detections[c.At]
-	if was := c.Was.Bound != 0 && c.Was.Open(); was != d.Open() {
-		n := int64(1)
-		if was {
-			n = -1
-		}
-		pt.holds(r.w.Type.Name, d.Kind, n)
+	d, workflowType := &r.w.Detections[c.At], r.w.Type.Name
+	was := c.Was.Bound != 0 && c.Was.Open()
+	grouped := false
+	if was {
+		pt.holds(workflowType, d.Kind, -1)
+		pt.groups.leave(versionOf(r.w, &c.Was), d)
+	}
+	if d.Open() {
+		pt.holds(workflowType, d.Kind, 1)
+		grouped = pt.groups.enter(versionOf(r.w, d))
 	}
 	if d.DetectedAt == 0 {
 		d.DetectedAt = now
 	}
-	d.Revision++
 	pt.p.Rows.Touch(r.w.ID)
-	pt.publishDetection(r, d, now)
+	switch {
+	case d.Open() && grouped:
+		if d.Revision > 0 && !d.Grouped {
+			pt.sayGrouped(r, d, now)
+		}
+		d.Grouped = true
+	case d.Open():
+		d.Grouped = false
+		pt.sayDetection(r, d, now)
+	case !d.Grouped:
+		pt.sayDetection(r, d, now)
+	}
 	if d.Open() {
 		pt.g.Metrics.DetectionsOpened.WithLabelValues(d.Bound.Bound()).Inc()
 	} else {
 		pt.g.Metrics.DetectionsClosed.WithLabelValues(d.ClosedBy.String()).Inc()
 	}
+}
+
+// sayDetection makes a record of a detection's own part of the transaction.
+func (pt *partition) sayDetection(r *row, d *freshness.Detection, now event.Time) {
+	d.Revision++
+	by := ""
+	if !d.Open() {
+		by = d.ClosedBy.String()
+	}
+	pt.publishDetection(r, d, by, now)
+}
+
+// sayGrouped closes the record of an open detection for which its group speaks from now on.
+func (pt *partition) sayGrouped(r *row, d *freshness.Detection, now event.Time) {
+	d.Revision++
+	closed := *d
+	closed.Until = max(now, d.Since)
+	pt.publishDetection(r, &closed, "grouped", now)
+	pt.g.Metrics.DetectionsClosed.WithLabelValues("grouped").Inc()
 }
 
 // look does what is due for a workflow besides judging its uses, and schedules what is not due yet.
@@ -105,15 +141,30 @@ func (pt *partition) look(r *row, complete event.Time, settled bool) {
 	}
 }
 
-// retyped moves the open detections of a workflow to another type.
-func (pt *partition) retyped(r *row, was string) {
-	if was == r.w.Type.Name {
+// claimed is what a workflow's open detections are counted by, beside the item.
+type claimed struct {
+	name    string
+	traffic event.TrafficClass
+}
+
+func (r *row) claimed() claimed { return claimed{r.w.Type.Name, r.w.Traffic} }
+
+// reclaimed counts the open detections of a workflow anew, when an event has given it another type or class of traffic.
+func (pt *partition) reclaimed(r *row, was claimed) {
+	if was == r.claimed() {
 		return
 	}
 	for i := range r.w.Detections {
-		if d := &r.w.Detections[i]; d.Open() {
-			pt.holds(was, d.Kind, -1)
-			pt.holds(r.w.Type.Name, d.Kind, 1)
+		d := &r.w.Detections[i]
+		if !d.Open() {
+			continue
 		}
+		v := versionOf(r.w, d)
+		pt.holds(v.workflow, d.Kind, 1)
+		pt.groups.enter(v)
+		v.workflow, v.traffic = was.name, was.traffic
+		pt.holds(v.workflow, d.Kind, -1)
+		pt.groups.leave(v, d)
 	}
+	pt.regroup(r)
 }

@@ -10,10 +10,10 @@ import (
 
 var detectionType = []byte("freshet.detection")
 
-// publishDetection makes what is now said of a detection part of the transaction.
-func (pt *partition) publishDetection(r *row, d *freshness.Detection, now event.Time) {
+// publishDetection makes what is now said of a detection part of the transaction; closed says by what it is closed, if it is.
+func (pt *partition) publishDetection(r *row, d *freshness.Detection, closed string, now event.Time) {
 	pt.key = appendDetectionID(pt.key[:0], r.w.ID, d)
-	pt.buf = pt.appendDetection(pt.buf[:0], r.w, d)
+	pt.buf = pt.appendDetection(pt.buf[:0], r.w, d, closed)
 	pt.emitDetection(r.w.ID, d.Revision, now)
 }
 
@@ -60,10 +60,10 @@ func appendDetectionID(b []byte, workflow string, d *freshness.Detection) []byte
 }
 
 // appendDetection appends the data of a detection's record. What it says of versions and causes is as of the instant at which it began.
-func (pt *partition) appendDetection(b []byte, w *freshness.Workflow, d *freshness.Detection) []byte {
+func (pt *partition) appendDetection(b []byte, w *freshness.Workflow, d *freshness.Detection, closed string) []byte {
 	iv := pt.detector.Evidence(w, d)
 	b = freshness.AppendString(append(b, `{"detection_id":`...), string(pt.key))
-	if d.Open() {
+	if closed == "" {
 		b = append(b, `,"status":"open"`...)
 	} else {
 		b = append(b, `,"status":"closed"`...)
@@ -71,12 +71,12 @@ func (pt *partition) appendDetection(b []byte, w *freshness.Workflow, d *freshne
 	b = freshness.AppendString(append(b, `,"workflow":`...), w.ID)
 	b = freshness.AppendName(append(b, `,"workflow_type":`...), w.Type.Name)
 	b = freshness.AppendString(append(b, `,"count":1,"workflows":[`...), w.ID)
-	b = pt.appendHeldItem(append(b, ']'), w, d, iv)
+	b = pt.appendHeldItem(append(b, ']'), w, d, iv, closed)
 	return append(append(append(b, `,"traffic_class":"`...), w.Traffic.String()...), `"}`...)
 }
 
 // appendHeldItem appends what is said of the item, alike for a detection and for a group of them.
-func (pt *partition) appendHeldItem(b []byte, w *freshness.Workflow, d *freshness.Detection, iv *freshness.ItemVerdict) []byte {
+func (pt *partition) appendHeldItem(b []byte, w *freshness.Workflow, d *freshness.Detection, iv *freshness.ItemVerdict, closed string) []byte {
 	b = freshness.AppendString(append(b, `,"kind":`...), d.Kind)
 	b = freshness.AppendString(append(b, `,"key":`...), d.Key)
 	b = append(b, `,"used":`...)
@@ -86,16 +86,13 @@ func (pt *partition) appendHeldItem(b []byte, w *freshness.Workflow, d *freshnes
 	} else {
 		b = freshness.AppendName(append(b, `{"version":`...), d.Version)
 		b = freshness.AppendCount(append(b, `,"seq":`...), d.Seq, d.HasSeq)
-		b = append(b, `,"as_of":null,"loaded_at":null,"at":null},"current":null`...)
+		b = append(b, `,"as_of":null,"loaded_at":null,"at":null}`...)
+		b = freshness.AppendVersion(append(b, `,"current":`...), pt.current(d))
 	}
 	b = freshness.AppendString(append(b, `,"bound":`...), d.Bound.Bound())
 	b = freshness.AppendInstant(append(b, `,"since":`...), d.Since, true)
 	b = freshness.AppendInstant(append(b, `,"detected_at":`...), d.DetectedAt, true)
-	b = freshness.AppendInstant(append(b, `,"closed_at":`...), d.Until, !d.Open())
-	closed := ""
-	if !d.Open() {
-		closed = d.ClosedBy.String()
-	}
+	b = freshness.AppendInstant(append(b, `,"closed_at":`...), d.Until, closed != "")
 	b = freshness.AppendName(append(b, `,"closed_by":`...), closed)
 	cause, owner := "", ""
 	if iv != nil {
@@ -110,4 +107,13 @@ func (pt *partition) appendHeldItem(b []byte, w *freshness.Workflow, d *freshnes
 	}
 	b = freshness.AppendName(append(b, `,"owner":`...), owner)
 	return freshness.AppendName(append(b, `,"cause":`...), cause)
+}
+
+// current returns the version in force when a detection began, nil if it is not known.
+func (pt *partition) current(d *freshness.Detection) *freshness.Version {
+	c := pt.g.Contracts.At(d.Since)
+	if c == nil {
+		return nil
+	}
+	return pt.g.View.Item(d.Kind, d.Key).Current(c.ContextOf(d.Kind, "").Basis, d.Since)
 }

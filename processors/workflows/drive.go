@@ -39,10 +39,11 @@ type itemKey struct{ kind, key string }
 type change struct {
 	uses, held event.Time
 	versions   bool // held may be another one at all
+	group      bool // a group has begun or ceased to speak for what is held
 }
 
 func (c change) and(o change) change {
-	return change{uses: min(c.uses, o.uses), held: min(c.held, o.held), versions: c.versions || o.versions}
+	return change{uses: min(c.uses, o.uses), held: min(c.held, o.held), versions: c.versions || o.versions, group: c.group || o.group}
 }
 
 // marker is the payload of a unit that separates what was before a change from what sees it.
@@ -127,6 +128,8 @@ func (d *driver) unit(payload any) error {
 		d.ripe, d.incoming = d.incoming, map[itemKey]change{}
 		d.through = d.pt.g.View.Offsets()
 		d.barrier, d.waiting = d.pt.p.Barriers(), true
+	case groupFound:
+		d.pt.groups.say(m)
 	case recheck:
 		defer d.pt.pace.ran()
 		for i, key := range m.keys {
@@ -176,7 +179,7 @@ func (d *driver) committed(barrier uint64) {
 func (d *driver) search(changes map[itemKey]change) {
 	found := map[string]change{}
 	for k, c := range changes {
-		err := d.find(k, c.uses, change{uses: c.uses, held: never}, found)
+		err := d.find(k, c.uses, c, found)
 		if err == nil && c.versions {
 			err = d.pt.crossings.changed(k, c.held, found)
 		}
@@ -252,6 +255,9 @@ func (pt *partition) again(r *row, c change) error {
 				return err
 			}
 		}
+	}
+	if c.group {
+		pt.regroup(r)
 	}
 	if !c.versions {
 		return nil

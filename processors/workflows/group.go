@@ -92,6 +92,7 @@ type partition struct {
 	blocked   []deadlines // by source partition: what waits for its clock
 	drive     driver
 	crossings crossings
+	groups    groups
 	pace      pace
 	detector  freshness.Detector
 	labels    labels
@@ -137,6 +138,9 @@ func (g *Group) Assign(ctx context.Context, p *gateway.Partition) error {
 	if err := pt.crossings.start(pt); err != nil {
 		return err
 	}
+	if err := pt.groups.load(pt); err != nil {
+		return err
+	}
 	pt.drive.start(pt)
 	p.User = pt
 	pt.showOpen(1)
@@ -175,7 +179,7 @@ func (g *Group) Seal(p *gateway.Partition) {
 	if complete := pt.clock.Complete(); moved || pt.cursor.opened || complete > pt.cursor.complete {
 		pt.wrote = now
 		pt.cursor.driven, pt.cursor.complete, pt.cursor.opened = driven, max(pt.cursor.complete, complete), false
-		pt.cursor.swept = pt.crossings.through()
+		pt.cursor.swept, pt.cursor.groups = pt.crossings.through(), pt.groups.list()
 		p.Rows.Put(pt.cursor.key, pt.cursor)
 	}
 }
@@ -272,7 +276,7 @@ func (pt *partition) records(u *gateway.Unit) error {
 		if r == nil {
 			r = pt.make(e.Subject)
 		}
-		uses, cut, was := len(r.w.Uses), r.w.Cut, pt.openType(r)
+		uses, cut, was, as := len(r.w.Uses), r.w.Cut, pt.openType(r), r.claimed()
 		t := r.w.Fold(e, at, &pt.limits)
 		pt.intake.Applied(!t.New)
 		if t.Conflict {
@@ -287,7 +291,7 @@ func (pt *partition) records(u *gateway.Unit) error {
 		}
 		pt.recount(was, pt.openType(r))
 		r.renewed(e.Time, was.name != r.w.Type.Name || t.Cut)
-		pt.retyped(r, was.name)
+		pt.reclaimed(r, as)
 		pt.countCut(cut, r.w.Cut)
 		if t.Any {
 			pt.touched = append(pt.touched, t)

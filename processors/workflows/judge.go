@@ -53,6 +53,7 @@ func (pt *partition) tick() error {
 		}
 	}
 	pt.crossings.tick(complete)
+	pt.groups.tick()
 	pt.relabel()
 	more, err := pt.book.age()
 	if err != nil {

@@ -31,6 +31,14 @@ type indexEntry struct {
 	at       event.Time // of its latest use, or its end, or always for one that any change may touch
 	deadline event.Time // earliest instant at which it has something to do, never if there is none
 	held     []held     // what it holds while it is open, sorted
+	stale    []stale    // its open detections, by group, sorted
+}
+
+// stale is an open detection as its group knows it.
+type stale struct {
+	group uint64
+	since event.Time
+	bound freshness.Reason
 }
 
 // held is a version of an item that an open workflow holds.
@@ -110,7 +118,14 @@ func (r *row) entry() indexEntry {
 	if r.w.Open() {
 		e.held = r.held()
 	}
-	unsettled := false
+	for i := range r.w.Detections {
+		if d := &r.w.Detections[i]; d.Open() {
+			v := versionOf(r.w, d)
+			e.stale = append(e.stale, stale{v.hash(), d.Since, d.Bound})
+		}
+	}
+	slices.SortFunc(e.stale, func(a, b stale) int { return cmp.Compare(a.group, b.group) })
+	unsettled := r.w.Unsettled
 	for i := range r.w.Uses {
 		u := &r.w.Uses[i]
 		if u.Said.Revision == 0 {
@@ -189,6 +204,14 @@ func (r *row) Index(w *state.IndexWriter) {
 		}
 	}
 	key = r.indexHeld(w, was.held, is.held, key)
+	if !slices.Equal(was.stale, is.stale) {
+		for _, s := range was.stale {
+			w.Delete(appendGroup(nil, s.group, r.w.ID))
+		}
+		for _, s := range is.stale {
+			w.Set(appendGroup(nil, s.group, r.w.ID), append(binary.BigEndian.AppendUint64(nil, sortable(s.since)), byte(s.bound)))
+		}
+	}
 	if was.at == is.at && slices.Equal(was.items, is.items) {
 		return
 	}
@@ -247,6 +270,7 @@ func contains(sorted []uint64, h uint64) bool {
 const (
 	itemEntry     = 'i' // hash of the item, latest use first, workflow
 	deadlineEntry = 'd' // instant, workflow
+	groupEntry    = 'g' // hash of type and stale version, workflow → since, bound: of open detections
 	heldEntry     = 'h' // hash of the item, version, workflow → kind/key: of open workflows
 )
 
@@ -288,6 +312,10 @@ func appendHeld(b []byte, h held, workflow string) []byte {
 	return append(b, workflow...)
 }
 
+func appendGroup(b []byte, group uint64, workflow string) []byte {
+	return append(binary.BigEndian.AppendUint64(append(b, groupEntry), group), workflow...)
+}
+
 // parseHeld reads the key of a held version.
 func parseHeld(key []byte) (h held, workflow []byte, ok bool) {
 	if len(key) < heldKeyLen {
@@ -299,6 +327,7 @@ func parseHeld(key []byte) (h held, workflow []byte, ok bool) {
 }
 
 const (
+	groupKeyLen    = 1 + 8
 	heldKeyLen     = 1 + 8 + 1 + 8
 	itemKeyLen     = 1 + 8 + 8 // before the workflow's id
 	deadlineKeyLen = 1 + 8

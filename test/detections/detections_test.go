@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/freshet-io/freshet/checkid"
 	"github.com/freshet-io/freshet/event"
 	"github.com/freshet-io/freshet/freshness"
 	"github.com/freshet-io/freshet/slo"
@@ -356,5 +357,79 @@ func TestFoundWithoutAnyEvent(t *testing.T) {
 	w.expect(ctx, "held p closed corrected", "dropped p closed drop", "ended p closed end", "later p closed reload")
 	if is := len(w.ReadAll(ctx, w.Name("freshet.detections"))); is != was+1 {
 		t.Errorf("%d records, want one more than %d", is, was)
+	}
+}
+
+// TestAboveTheLimitOneRecordSpeaks has more workflows of a partition hold a stale version than the contract lets have records of their own:
+// there is one for all of them, and when enough have gone on the rest have theirs again.
+func TestAboveTheLimitOneRecordSpeaks(t *testing.T) {
+	ctx := within(t, 2*time.Minute)
+	w := newWorld(t, refunds)
+	w.Start(ctx)
+	w.AwaitNow(ctx)
+	before := time.Now().Add(-time.Minute)
+	var ids []string
+	for i := 0; len(ids) < 5; i++ { // of one partition
+		if id := fmt.Sprintf("wf-%d", i); w.Graph().Partitioner.PartitionString(id, 4) == 2 {
+			ids = append(ids, id)
+		}
+	}
+	hold := func(id string) [][]byte { return [][]byte{w.started(id, before), w.loaded(id, before, "p", 1)} }
+	w.Load(ctx, slices.Concat([][]byte{w.updated("p", 1, before), w.updated("p", 2, before.Add(time.Second))}, hold(ids[0]), hold(ids[1]), hold(ids[2])))
+	w.expect(ctx, ids[0]+" p open", ids[1]+" p open", ids[2]+" p open")
+	w.Load(ctx, slices.Concat(hold(ids[3]), hold(ids[4])))
+	all := w.expect(ctx, ids[0]+" p closed grouped", ids[1]+" p closed grouped", ids[2]+" p closed grouped", "group of 5 p open")
+	sorted := slices.Sorted(slices.Values(ids))
+	for id, d := range all {
+		if d.Workflow == nil && (!slices.Equal(d.Of, sorted) || d.Since != event.Of(before.Add(3*time.Second))+1 || d.Current.Seq != 2 || *d.Used.Seq != 1 || *d.Owner != "risk") {
+			t.Errorf("%s: %+v", id, d)
+		}
+	}
+	w.Stop()
+	w.LoseRows()
+	w.Start(ctx)
+	at := time.Now()
+	w.Load(ctx, [][]byte{w.loaded(ids[0], at, "p", 2)})
+	w.expect(ctx, ids[0]+" p closed grouped", ids[1]+" p closed grouped", ids[2]+" p closed grouped", "group of 4 p open")
+	w.Load(ctx, [][]byte{w.say("task.failed", ids[4], at, `{}`)})
+	w.expect(ctx, ids[0]+" p closed grouped", ids[1]+" p open", ids[2]+" p open", ids[3]+" p open", "group of 4 p closed end")
+}
+
+// TestAnActSaysWhatItWasChecked: the verdict record of an act says what the check said whose id it carries, and whether what was checked has
+// been superseded since.
+func TestAnActSaysWhatItWasChecked(t *testing.T) {
+	ctx := within(t, 2*time.Minute)
+	w := newWorld(t, refunds)
+	w.Start(ctx)
+	at := time.Now().Add(-time.Minute)
+	id := func(workflow string, after time.Duration) string {
+		return checkid.Encode(nil, checkid.Check{Workflow: workflow, At: event.Of(at.Add(after)), Verdict: freshness.IsFresh})
+	}
+	act := func(decision, check string) []byte {
+		return w.say("action.executed", "w", at.Add(10*time.Second), fmt.Sprintf(`{"decision_id":%q,"check_id":%q}`, decision, check))
+	}
+	w.Load(ctx, [][]byte{w.updated("p", 1, at), w.started("w", at), w.loaded("w", at, "p", 1), w.updated("p", 2, at.Add(5*time.Second)),
+		act("before", id("w", 4*time.Second)), act("after", id("w", 6*time.Second)), act("foreign", id("v", 6*time.Second)), act("broken", "x"), act("none", "")})
+	v := w.Verdicts()
+	for decision, want := range map[string]string{
+		"before":  fmt.Sprintf("map[at:%s superseded_since:true verdict:fresh]", event.Of(at.Add(4*time.Second))),
+		"after":   fmt.Sprintf("map[at:%s superseded_since:false verdict:fresh]", event.Of(at.Add(6*time.Second))),
+		"foreign": "map[verdict:invalid]", "broken": "map[verdict:invalid]", "none": "<nil>",
+	} {
+		v.Until(ctx, func() string {
+			d := v.Last["w "+decision+" action.executed"].Data
+			if d == nil {
+				return decision + " is not judged"
+			}
+			if got := fmt.Sprint(d["check"]); got != want {
+				return fmt.Sprintf("%s: %s, want %s", decision, got, want)
+			}
+			return ""
+		})
+	}
+	for check, want := range map[string]float64{"fresh": 2, "invalid": 2, "none": 1} {
+		if n := w.Counted("freshet_acts_total", map[string]string{"check": check, "workflow_type": "refund"}); n != want {
+			t.Errorf("%v acts with check %s are counted, want %v", n, check, want)
+		}
 	}
 }

@@ -272,7 +272,7 @@ func TestDetections(t *testing.T) {
 
 func (h *detectHistory) atOnce(t *testing.T) []naiveDetection {
 	t.Helper()
-	facts, w, lim := freshness.NewFacts(), freshness.NewWorkflow("w0"), unlimited()
+	facts, w, lim := freshness.NewFacts(), freshness.NewWorkflow("w0"), freshness.DefaultLimits()
 	for i := range h.events {
 		if e := h.events[i]; e.Type.Category() == event.Source {
 			facts.Apply(&e, freshness.Position{}, 0)
@@ -296,15 +296,10 @@ func (h *detectHistory) atOnce(t *testing.T) []naiveDetection {
 	return said(w)
 }
 
-func unlimited() freshness.Limits {
-	const limit = 1 << 20
-	return freshness.Limits{Items: limit, LoadsPerItem: limit, Uses: limit, Steps: limit, Lines: limit}
-}
-
 func (h *detectHistory) stepByStep(t *testing.T, r *rand.Rand, reached map[string]int) []naiveDetection {
 	t.Helper()
 	const always = event.Time(math.MinInt64 / 2)
-	facts, w, lim := freshness.NewFacts(), freshness.NewWorkflow("w0"), unlimited()
+	facts, w, lim := freshness.NewFacts(), freshness.NewWorkflow("w0"), freshness.DefaultLimits()
 	d := freshness.Detector{Sources: facts, Contracts: h.contracts(), Idle: h.idle}
 	events := slices.Clone(h.events)
 	r.Shuffle(len(events), func(i, j int) { events[i], events[j] = events[j], events[i] })

@@ -54,6 +54,11 @@ test-kafka: ## Run on a real Kafka what is otherwise tested on the embedded brok
 	$(KAFKA) with -- $(GO) test ./processors/tail ./processors/clock -count=1 -timeout 10m -run '/kafka|Kafka'
 	@$(KAFKA) check
 
+.PHONY: test-observe
+test-observe: export FRESHET_PROMETHEUS ?= try
+test-observe: ## Ask every panel of the dashboards of a real Prometheus that scrapes an engine at work (two minutes).
+	$(GO) test ./test/observe -count=1 -v -timeout 5m
+
 # The Python client's own environment, with the frameworks that it has hooks for.
 PYTHON := build/python
 

@@ -22,10 +22,10 @@ func causes() Dashboard {
 			}},
 			{"On the way", []Panel{
 				{Title: "Propagation by hop, p95", About: "How long a new version took at the source (published late), in serving (index, cache) and in the workflow's hands.", Shape: Lines, Unit: "s", Width: 12,
-					Queries: []Query{{`histogram_quantile(0.95, sum by (le, hop) (rate(freshet_propagation_seconds_bucket{kind=~"$kind"}[$__rate_interval])))`, "{{hop}}", true}}, Idle: "nothing superseded was used"},
+					Queries: []Query{{quantileBy("0.95", "hop", "freshet_propagation_seconds", `{kind=~"$kind"}`), "{{hop}}", true}}, Idle: "nothing superseded was used"},
 				{Title: "Staleness when used", About: "Of judged items.", Shape: Lines, Unit: "s", Width: 12, Queries: quantiles("freshet_staleness_at_use_seconds", of)},
 				{Title: "Age when used", About: "Of judged items: how old what was seen was.", Shape: Heat, Unit: "s", Width: 12,
-					Queries: []Query{q(`sum by (le) (increase(freshet_context_age_at_use_seconds_bucket`+of+`[$__rate_interval]))`, "{{le}}")}},
+					Queries: []Query{q(`sum by (le) (increase(freshet_context_age_at_use_seconds_bucket`+of+`[$__rate_interval])) or sum(increase(freshet_context_age_at_use_seconds`+of+`[$__rate_interval]))`, "{{le}}")}},
 				{Title: "Versions behind when used", About: "Of judged items.", Shape: Lines, Unit: "short", Width: 12, Queries: quantiles("freshet_versions_behind_at_use", of)},
 			}},
 		},

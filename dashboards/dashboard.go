@@ -93,9 +93,21 @@ func q(expr, legend string) Query { return Query{Expr: expr, Legend: legend} }
 func quantiles(series, matchers string) []Query {
 	var all []Query
 	for _, quantile := range []struct{ q, name string }{{"0.5", "p50"}, {"0.95", "p95"}, {"0.99", "p99"}} {
-		all = append(all, Query{"histogram_quantile(" + quantile.q + ", sum by (le) (rate(" + series + "_bucket" + matchers + "[$__rate_interval])))", quantile.name, true})
+		all = append(all, Query{quantileBy(quantile.q, "", series, matchers), quantile.name, true})
 	}
 	return all
+}
+
+// quantileBy is a quantile of a histogram for each value of a label, "" for none. Histograms are exported in both forms; a Prometheus with
+// native histograms keeps only those, unless it is told to keep the classic ones, too (always_scrape_classic_histograms).
+func quantileBy(quantile, by, series, matchers string) string {
+	classic, native := "le", ""
+	if by != "" {
+		classic, native = "le, "+by, " by ("+by+")"
+	}
+	rate := matchers + "[$__rate_interval])))"
+	return "histogram_quantile(" + quantile + ", sum by (" + classic + ") (rate(" + series + "_bucket" + rate +
+		" or histogram_quantile(" + quantile + ", sum" + native + " (rate(" + series + rate
 }
 
 // ofWorkflow is the variable that most dashboards have.

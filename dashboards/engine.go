@@ -29,7 +29,7 @@ func engine() Dashboard {
 			}},
 			{"Transactions", []Panel{
 				{Title: "Duration", About: "From the barrier until the rows are readable, p95.", Shape: Lines, Unit: "s", Width: 8,
-					Queries: []Query{q(`histogram_quantile(0.95, sum by (le, group) (rate(freshet_commit_duration_seconds_bucket[$__rate_interval])))`, "{{group}}")}},
+					Queries: []Query{q(quantileBy("0.95", "group", "freshet_commit_duration_seconds", ""), "{{group}}")}},
 				{Title: "Records and bytes", About: "Rows to changelogs and outputs to topics.", Shape: Lines, Unit: "short", Width: 8,
 					Queries: []Query{q(`sum by (group, kind) (rate(freshet_commit_records_total[$__rate_interval]))`, "{{group}} {{kind}}/s"), q(`sum by (group) (rate(freshet_commit_bytes_total[$__rate_interval]))`, "{{group}} bytes/s")}},
 				{Title: "Aborts, fences, sessions", About: "Aborts are repeated in a new session; fences ended what dead members had left open.", Shape: Lines, Unit: "ops", Width: 8,
@@ -42,9 +42,11 @@ func engine() Dashboard {
 					Queries: quantiles("freshet_notification_delay_seconds", ""), Idle: "nobody is told of anything"},
 			}},
 			{"Process", []Panel{
-				{Title: "Memory", About: "Resident.", Shape: Lines, Unit: "bytes", Width: 8, Queries: []Query{q(`process_resident_memory_bytes{job=~".*freshet.*"}`, "{{instance}}")}},
-				{Title: "CPU", About: "Cores.", Shape: Lines, Unit: "short", Width: 8, Queries: []Query{q(`rate(process_cpu_seconds_total{job=~".*freshet.*"}[$__rate_interval])`, "{{instance}}")}},
-				{Title: "Build and contract", About: "What runs, and by which contract it judges: all instances should agree.", Shape: List, Unit: "short", Width: 8,
+				{Title: "Memory", About: "Resident.", Shape: Lines, Unit: "bytes", Width: 6, Queries: []Query{q(`process_resident_memory_bytes{job=~".*freshet.*"}`, "{{instance}}")}},
+				{Title: "CPU", About: "Cores.", Shape: Lines, Unit: "short", Width: 6, Queries: []Query{q(`rate(process_cpu_seconds_total{job=~".*freshet.*"}[$__rate_interval])`, "{{instance}}")}},
+				{Title: "Contract refused", About: "Instances whose contract file is not the contract in force because it was refused. Their log says why.", Shape: Number, Unit: "short", Width: 6,
+					Queries: []Query{q(`sum(freshet_contract_refused)`, "refused")}, Steps: bad(1, 1)},
+				{Title: "Build and contract", About: "What runs, and by which contract it judges: all instances should agree.", Shape: List, Unit: "short", Width: 6,
 					Queries: []Query{q(`freshet_build_info`, ""), q(`freshet_contract_info`, "")}},
 			}},
 		},

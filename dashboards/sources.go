@@ -14,7 +14,7 @@ func sources() Dashboard {
 			}},
 			{"How they publish", []Panel{
 				{Title: "Publishing delay, p95", About: "From the instant a version came into force until it could be read.", Shape: Lines, Unit: "s", Width: 12,
-					Queries: []Query{{`histogram_quantile(0.95, sum by (le, kind) (rate(freshet_propagation_seconds_bucket{hop="source",kind=~"$kind"}[$__rate_interval])))`, "{{kind}}", true}}, Idle: "nothing superseded was used"},
+					Queries: []Query{{quantileBy("0.95", "kind", "freshet_propagation_seconds", `{hop="source",kind=~"$kind"}`), "{{kind}}", true}}, Idle: "nothing superseded was used"},
 				{Title: "Conflicts", About: "Updates that lost against another one with the same seq: two producers, or one that does not count up.", Shape: Lines, Unit: "ops", Width: 12,
 					Queries: []Query{q(`sum by (kind) (rate(freshet_source_conflicts_total`+kind+`[$__rate_interval]))`, "{{kind}}")}, Idle: "no conflicts"},
 			}},
@@ -22,7 +22,7 @@ func sources() Dashboard {
 				{Title: "Stale holdings", About: "Open workflows × stale items of the kind.", Shape: Stack, Unit: "short", Width: 12,
 					Queries: []Query{q(`sum by (kind, owner) (freshet_stale_holdings`+kind+`)`, "{{kind}} {{owner}}")}, Idle: "nothing held that is stale"},
 				{Title: "Versions behind when used, p95", About: "By kind.", Shape: Lines, Unit: "short", Width: 12,
-					Queries: []Query{q(`histogram_quantile(0.95, sum by (le, kind) (rate(freshet_versions_behind_at_use_bucket`+kind+`[$__rate_interval])))`, "{{kind}}")}},
+					Queries: []Query{q(quantileBy("0.95", "kind", "freshet_versions_behind_at_use", kind), "{{kind}}")}},
 			}},
 		},
 	}

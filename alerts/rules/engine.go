@@ -41,6 +41,8 @@ func (o Options) watches() []watch {
 			"Nothing reaches {{ $labels.destination }}.", "Freshet goes on trying. Whoever is told there alone is not told."},
 		{"FreshetContractsDiffer", "count(count by (hash) (freshet_contract_info == 1)) > 1", "10m", slo.Ticket,
 			"Instances of Freshet do not agree on the contract in force.", "One of them cannot read the contracts topic, or has refused what is in it: see its log."},
+		{"FreshetContractRefused", "max by (instance) (freshet_contract_refused) == 1", "5m", slo.Ticket,
+			"{{ $labels.instance }} has refused its contract file.", "The contract in force stays, whatever the file says: see the instance's log, or freshet contracts check FILE."},
 		{"FreshetWatchdog", "vector(1)", "", slo.Ticket,
 			"Prometheus evaluates the rules that watch Freshet.", "It always fires. If it stops, whoever waits for it has to look."},
 	}

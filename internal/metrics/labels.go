@@ -112,7 +112,7 @@ func closedValues(series, label string) []string {
 		return []string{"live", "backfill", "eval", "replay"}
 	case "cause":
 		if series == "commit_aborts_total" {
-			return nil
+			return []string{"timeout", "fenced", "rows", "broker", "refused"}
 		}
 		return []string{"source_late", "consumer_lag", "serving_stale", "hold_approval", "hold_tool", "hold_retry", "hold_waiting", "hold_other", "source_silent"}
 	case "bound":
@@ -127,6 +127,8 @@ func closedValues(series, label string) []string {
 		return []string{"true", "false"}
 	case "why":
 		return []string{"no-token", "forbidden", "workflow-type", "foreign-host", "foreign-origin", "too-many-requests", "too-many-waiters", "too-many-watchers", "too-many-connections"}
+	case "limit":
+		return []string{"items", "loads", "uses", "steps", "lines", "refs", "versions", "detections", "alerts"}
 	case "hop":
 		return []string{HopSource, HopServing, HopHold}
 	case "state":

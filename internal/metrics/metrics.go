@@ -180,6 +180,9 @@ func (b *builder) engine() {
 	m.contractInfo = b.gauge("contract_info", "1 for the hash of the contract in force.", "hash")
 	m.ContractRefused = b.gauge("contract_refused", "1 while the contract file is not the contract in force because it was refused.").WithLabelValues()
 	m.LimitReached = b.counter("limit_reached_total", "How often a list would have grown beyond its limit.", "limit")
+	for _, limit := range closedValues("limit_reached_total", "limit") {
+		m.LimitReached.WithLabelValues(limit)
+	}
 }
 
 // gateway defines what transactions cost.
@@ -207,6 +210,15 @@ func (b *builder) build() {
 	info := ReadBuild()
 	b.gauge("build_info", "1, labelled with what this binary was built from.", "version", "revision", "goversion").
 		WithLabelValues(info.Version, info.Revision, info.GoVersion).Set(1)
+}
+
+// StartGroup begins the counters of a group at 0, so that the first time that something goes wrong is an increase.
+func (m *Metrics) StartGroup(group string) {
+	m.Fences.WithLabelValues(group)
+	m.Sessions.WithLabelValues(group)
+	for _, cause := range closedValues("commit_aborts_total", "cause") {
+		m.CommitAborts.WithLabelValues(group, cause)
+	}
 }
 
 // SetContract says which contract is in force.

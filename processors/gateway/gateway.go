@@ -88,6 +88,7 @@ const groupEnded = "group ended, starting it again"
 // Run keeps a goka processor running until ctx ends: goka's are one-shot, so after one has failed a new one is built.
 func (g *Gateway) Run(ctx context.Context) error {
 	defer g.closeClient()
+	g.m.StartGroup(g.spec.Name)
 	retry := backoff.New(ctx, backoff.Config{MinBackoff: 100 * time.Millisecond, MaxBackoff: 10 * time.Second})
 	for ctx.Err() == nil {
 		started := time.Now()

@@ -1,0 +1,203 @@
+package observe
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// scrapeEvery is how often Prometheus scrapes the engine and evaluates its rules.
+const scrapeEvery = time.Second
+
+// server is a Prometheus that scrapes one engine.
+type server struct{ url string }
+
+// env says whether a real Prometheus is used: "try", or "require" where it is an error that it is missing. make test-observe sets it.
+const env = "FRESHET_PROMETHEUS"
+
+// program returns the path of one of Prometheus' programs, or skips the test.
+func program(t *testing.T, name string) string {
+	t.Helper()
+	wanted := os.Getenv(env)
+	if wanted == "" {
+		t.Skipf("SKIPPED: %s is not set: make test-observe", env)
+	}
+	path, err := exec.LookPath(name)
+	const missing = "%s is not installed (Debian: apt-get install prometheus)"
+	if err != nil && wanted == "require" {
+		t.Fatalf(missing, name)
+	}
+	if err != nil {
+		t.Skipf("SKIPPED, NOT TESTED: "+missing, name)
+	}
+	return path
+}
+
+// startPrometheus starts Prometheus on an engine's HTTP address, with rules, and waits until it answers. It ends with the test. One that is
+// asked for native histograms keeps no classic ones.
+func startPrometheus(ctx context.Context, t *testing.T, engine string, rules []byte, features string) *server {
+	t.Helper()
+	path, dir := program(t, "prometheus"), t.TempDir()
+	config := fmt.Sprintf("global: {scrape_interval: %v, evaluation_interval: %[1]v}\nrule_files: [rules.yaml]\n"+
+		"scrape_configs: [{job_name: freshet, static_configs: [{targets: [%q]}]}]\n", scrapeEvery, engine)
+	for name, text := range map[string][]byte{"prometheus.yml": []byte(config), "rules.yaml": rules} {
+		if err := os.WriteFile(filepath.Join(dir, name), text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := l.Addr().String()
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	log, err := os.Create(filepath.Join(dir, "log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(path, "--config.file=prometheus.yml", "--storage.tsdb.path=data", "--web.listen-address="+at, "--enable-feature="+features)
+	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, log, log
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Signal(syscall.SIGTERM)
+		_ = cmd.Wait()
+		_ = log.Close()
+		if t.Failed() {
+			text, _ := os.ReadFile(log.Name())
+			t.Logf("Prometheus said:\n%s", text[max(0, len(text)-4000):])
+		}
+	})
+	s := &server{url: "http://" + at}
+	until(ctx, t, func() string {
+		res, err := http.Get(s.url + "/-/ready")
+		if err != nil {
+			return err.Error()
+		}
+		defer res.Body.Close()
+		if res.StatusCode != http.StatusOK {
+			return "Prometheus: " + res.Status
+		}
+		return ""
+	})
+	until(ctx, t, func() string {
+		if up, err := s.instant(`up{job="freshet"} == 1`, time.Now()); err != nil || len(up) == 0 {
+			return fmt.Sprintf("Prometheus has not scraped the engine: %v", err)
+		}
+		return ""
+	})
+	return s
+}
+
+// until waits for a condition, which returns what is missing.
+func until(ctx context.Context, t *testing.T, condition func() string) {
+	t.Helper()
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		missing := condition()
+		if missing == "" {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			t.Fatal(missing)
+		case <-tick.C:
+		}
+	}
+}
+
+// series is a series of an answer: its values that are numbers, or native histograms, whatever they are.
+type series struct {
+	labels map[string]string
+	at     []float64 // Unix seconds
+	values []float64
+	native bool
+}
+
+// get asks the API, and decodes the data of its answer.
+func (s *server) get(path string, query url.Values, data any) error {
+	res, err := http.Get(s.url + path + "?" + query.Encode())
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close()
+	text, err := io.ReadAll(res.Body)
+	if err != nil {
+		return err
+	}
+	var answer struct {
+		Status, Error string
+		Data          json.RawMessage
+	}
+	if err := json.Unmarshal(text, &answer); err != nil {
+		return fmt.Errorf("%s: %q: %w", res.Status, text, err)
+	}
+	if answer.Status != "success" {
+		return fmt.Errorf("%s: %s", answer.Status, answer.Error)
+	}
+	return json.Unmarshal(answer.Data, data)
+}
+
+type matrix struct {
+	Result []struct {
+		Metric map[string]string
+		Value  [2]any
+		Values [][2]any
+
+		Histogram  [2]json.RawMessage
+		Histograms [][2]json.RawMessage
+	}
+}
+
+func (m *matrix) series() []series {
+	var all []series
+	for _, r := range m.Result {
+		one := series{labels: r.Metric}
+		if r.Value[0] != nil {
+			r.Values = append(r.Values, r.Value)
+		}
+		for _, v := range r.Values {
+			x, err := strconv.ParseFloat(fmt.Sprint(v[1]), 64)
+			if at, ok := v[0].(float64); ok && err == nil && !math.IsNaN(x) {
+				one.at, one.values = append(one.at, at), append(one.values, x)
+			}
+		}
+		one.native = len(r.Histograms) > 0 || r.Histogram[0] != nil
+		if len(one.values) > 0 || one.native {
+			all = append(all, one)
+		}
+	}
+	return all
+}
+
+// instant returns what an expression is at an instant.
+func (s *server) instant(expr string, at time.Time) ([]series, error) {
+	var m matrix
+	err := s.get("/api/v1/query", url.Values{"query": {expr}, "time": {seconds(at)}}, &m)
+	return m.series(), err
+}
+
+// span returns what an expression is from one instant to another.
+func (s *server) span(expr string, from, to time.Time, step time.Duration) ([]series, error) {
+	var m matrix
+	err := s.get("/api/v1/query_range", url.Values{"query": {expr}, "start": {seconds(from)}, "end": {seconds(to)}, "step": {fmt.Sprint(step.Seconds())}}, &m)
+	return m.series(), err
+}
+
+func seconds(t time.Time) string { return strconv.FormatFloat(float64(t.UnixMilli())/1000, 'f', 3, 64) }

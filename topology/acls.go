@@ -45,6 +45,9 @@ func (g *Graph) ACLs(of Principals) []ACL {
 		add(who, "topic", "literal", g.Contracts, "which contract is in force, and proposing one", "Read", "Write", "Describe", "DescribeConfigs")
 		add(who, "topic", "literal", g.Buckets, "every instance shows how all objectives stand", "Read", "Describe", "DescribeConfigs")
 		add(who, "topic", "literal", g.Sources.Table, "every instance holds all sources", "Read", "Describe", "DescribeConfigs")
+		for _, t := range []string{g.Verdicts, g.Detections, g.Alerts} {
+			add(who, "topic", "literal", t, "every instance lets it be watched", "Read", "Describe")
+		}
 	}
 	for i := range g.Inputs {
 		t := &g.Inputs[i]

@@ -171,6 +171,9 @@ func (e *Engine) Name(declared string) string { return e.graph.Name(declared) }
 // Admin returns a client for what topics and groups are asked.
 func (e *Engine) Admin() *kadm.Client { return kadm.NewClient(e.client) }
 
+// Client returns the test's client of the brokers.
+func (e *Engine) Client() *kgo.Client { return e.client }
+
 // Start starts the engine and waits until its modules run. It ends with the test at the latest.
 func (e *Engine) Start(ctx context.Context) {
 	e.t.Helper()

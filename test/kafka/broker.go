@@ -29,6 +29,9 @@ type broker struct {
 	heap    string
 	warm    bool
 	outlive bool
+	audit   bool // says in its log what it has allowed and denied
+
+	secured, mutual string // addresses for TLS with SASL, and with a client's certificate
 
 	cmd  *exec.Cmd
 	done chan struct{} // closed when the process has ended
@@ -45,6 +48,9 @@ func (b *broker) jvm(heap string, warm bool, args ...string) *exec.Cmd {
 	if warm {
 		all = []string{"-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20"}
 	}
+	if b.audit {
+		all = append(all, "-Dfreshet.audit=DEBUG")
+	}
 	all = append(all, "-Xms"+heap, "-Xmx"+heap, "-Djava.awt.headless=true",
 		"-Dlog4j2.configurationFile=file:"+filepath.Join(b.dir, "log4j2.yaml"), "-cp", filepath.Join(b.libs, "*"))
 	return exec.Command(b.java, append(all, args...)...)
@@ -58,7 +64,9 @@ func (b *broker) format(ctx context.Context, cluster string, s *SASL) error {
 	args := []string{"kafka.tools.StorageTool", "format", "-t", cluster, "-c", b.properties()}
 	if s != nil {
 		for _, name := range slices.Sorted(maps.Keys(s.Users)) {
-			args = append(args, "--add-scram", fmt.Sprintf("SCRAM-SHA-512=[name=%s,password=%s]", name, s.Users[name]))
+			for _, mechanism := range []string{"SCRAM-SHA-256", "SCRAM-SHA-512"} {
+				args = append(args, "--add-scram", fmt.Sprintf("%s=[name=%s,password=%s]", mechanism, name, s.Users[name]))
+			}
 		}
 	}
 	cmd := b.jvm("256m", false, args...)

@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -28,15 +27,9 @@ type Options struct {
 	Port       int               // of the first broker, the others follow; 0 takes free ones
 	Heap       string            // of each broker, such as 512m (also where empty)
 	Properties map[string]string // server properties, over the defaults
-	SASL       *SASL             // nil: clients are not asked who they are
+	SASL       *SASL             // nil: clients are not asked who they are; one broker
 	Warm       bool              // fast once warm, for measurements, rather than soon there
 	Outlive    bool              // the brokers go on when this process ends
-}
-
-// SASL has clients name themselves, by PLAIN or SCRAM-SHA-512. A principal that is not Super may do what ACLs say.
-type SASL struct {
-	Users map[string]string // name → password
-	Super []string
 }
 
 // Cluster is a Kafka cluster whose brokers are processes of this machine.
@@ -44,6 +37,7 @@ type Cluster struct {
 	opts    Options
 	brokers []*broker
 	id      string
+	ca      *authority // of a cluster with SASL
 }
 
 // sizes of a cluster.
@@ -93,7 +87,7 @@ func (c *Cluster) lay(exe, libs string) error {
 	for i := range c.opts.Brokers {
 		b := &broker{
 			node: i + 1, dir: filepath.Join(c.opts.Dir, "broker-"+strconv.Itoa(i+1)), addr: "127.0.0.1:" + strconv.Itoa(clients[i]),
-			java: exe, libs: libs, heap: c.opts.Heap, warm: c.opts.Warm, outlive: c.opts.Outlive,
+			java: exe, libs: libs, heap: c.opts.Heap, warm: c.opts.Warm, outlive: c.opts.Outlive, audit: c.opts.SASL != nil,
 		}
 		if b.heap == "" {
 			b.heap = "512m"
@@ -103,6 +97,11 @@ func (c *Cluster) lay(exe, libs string) error {
 		}
 		if err := os.WriteFile(filepath.Join(b.dir, "log4j2.yaml"), log4j, 0o644); err != nil {
 			return fmt.Errorf("logging of broker %d: %w", b.node, err)
+		}
+		if c.opts.SASL != nil {
+			if err := c.secure(b); err != nil {
+				return err
+			}
 		}
 		if err := os.WriteFile(b.properties(), c.properties(b, strings.Join(voters, ","), controllers[i]), 0o644); err != nil {
 			return fmt.Errorf("properties of broker %d: %w", b.node, err)
@@ -154,7 +153,7 @@ func (c *Cluster) properties(b *broker, voters string, controller int) []byte {
 		"share.coordinator.state.topic.replication.factor": strconv.Itoa(replicas),
 	}
 	if s := c.opts.SASL; s != nil {
-		s.properties(p)
+		s.properties(p, b)
 	}
 	maps.Copy(p, c.opts.Properties)
 	var text strings.Builder
@@ -162,32 +161,6 @@ func (c *Cluster) properties(b *broker, voters string, controller int) []byte {
 		fmt.Fprintf(&text, "%s=%s\n", k, p[k])
 	}
 	return []byte(text.String())
-}
-
-// properties has clients log in; brokers trust each other, on loopback.
-func (s *SASL) properties(p map[string]string) {
-	p["listener.security.protocol.map"] = "CLIENT:SASL_PLAINTEXT,BROKER:PLAINTEXT,CONTROLLER:PLAINTEXT"
-	p["sasl.enabled.mechanisms"] = "PLAIN,SCRAM-SHA-512"
-	var users strings.Builder
-	for _, name := range slices.Sorted(maps.Keys(s.Users)) {
-		fmt.Fprintf(&users, " user_%s=%q", name, s.Users[name])
-	}
-	p["listener.name.client.plain.sasl.jaas.config"] = "org.apache.kafka.common.security.plain.PlainLoginModule required" + users.String() + ";"
-	p["listener.name.client.scram-sha-512.sasl.jaas.config"] = "org.apache.kafka.common.security.scram.ScramLoginModule required;"
-	p["authorizer.class.name"] = "org.apache.kafka.metadata.authorizer.StandardAuthorizer"
-	super := []string{"User:ANONYMOUS"} // brokers and controllers
-	for _, name := range s.Super {
-		super = append(super, "User:"+name)
-	}
-	p["super.users"] = strings.Join(super, ";")
-	// Clients log in on their listener; brokers have one of their own.
-	client := p["listeners"]
-	host, _, _ := strings.Cut(strings.TrimPrefix(client, "CLIENT://"), ",")
-	_, port, _ := net.SplitHostPort(host)
-	n, _ := strconv.Atoi(port)
-	p["listeners"] += fmt.Sprintf(",BROKER://127.0.0.1:%d", n+brokerPorts)
-	p["advertised.listeners"] += fmt.Sprintf(",BROKER://127.0.0.1:%d", n+brokerPorts)
-	p["inter.broker.listener.name"] = "BROKER"
 }
 
 // boot formats what is new, starts all brokers and waits for them.

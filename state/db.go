@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/bloom"
@@ -26,6 +27,11 @@ type Config struct {
 	Dir          string // "": in memory
 	MemTableSize uint64
 	CacheSize    int64
+
+	// Rows of a partition that were last committed longer ago are thrown away when it is opened: the changelog no longer says which of
+	// them have been deleted since. 0: never.
+	MaxAge time.Duration
+	Now    func() time.Time // nil: the wall clock
 }
 
 // DB is the instance's Pebble.
@@ -33,6 +39,9 @@ type DB struct {
 	db     *pebble.DB
 	cache  *pebble.Cache
 	failed *failure
+	maxAge time.Duration
+	now    func() time.Time
+	logger log.Logger
 
 	mu     sync.Mutex
 	closed bool
@@ -81,7 +90,10 @@ func Open(cfg Config, identity string, logger log.Logger) (*DB, error) {
 		}
 		return nil, fmt.Errorf("open rows in %s: %w", cfg.Dir, err)
 	}
-	d := &DB{db: db, cache: cache, failed: failed}
+	d := &DB{db: db, cache: cache, failed: failed, maxAge: cfg.MaxAge, now: cfg.Now, logger: logger}
+	if d.now == nil {
+		d.now = time.Now
+	}
 	if err := d.check(cfg.Dir, identity); err != nil {
 		return nil, errors.Join(err, d.Close())
 	}
@@ -175,7 +187,7 @@ func (d *DB) Size() uint64 { return d.db.Metrics().DiskSpaceUsage() }
 const (
 	spaceMeta   = 'm' // identity and format
 	spaceRow    = 'r' // table, partition, key → encoded row
-	spaceOffset = 'o' // table, partition → offset of the last changelog record in it
+	spaceOffset = 'o' // table, partition → offset of the last changelog record in it, and as of when
 	spaceIndex  = 'x' // table, partition, … → derived entries
 )
 

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"sync/atomic"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
+	"github.com/go-kit/log/level"
 	"github.com/lovoo/goka/storage"
 )
 
@@ -52,6 +54,7 @@ type Partition struct {
 
 	live     bool
 	offset   int64
+	asOf     time.Time     // the changelog has nothing older that is not in Pebble, deletions included
 	recovery *pebble.Batch // rows that recovery has read and not written yet
 	derived  *pebble.Batch // and how their derived entries change
 
@@ -218,14 +221,16 @@ func (p *Partition) Stage(b *pebble.Batch, offset int64) error {
 		}
 	}
 	if offset > p.offset {
-		p.offset = offset
-		return p.stageOffset(b, offset)
+		p.offset, p.asOf = offset, p.db.now()
+		return p.stageOffset(b)
 	}
 	return nil
 }
 
-func (p *Partition) stageOffset(b *pebble.Batch, offset int64) error {
-	if err := b.Set(prefix(spaceOffset, p.table, p.id), binary.BigEndian.AppendUint64(nil, uint64(offset)), nil); err != nil {
+func (p *Partition) stageOffset(b *pebble.Batch) error {
+	mark := binary.BigEndian.AppendUint64(nil, uint64(p.offset))
+	mark = binary.BigEndian.AppendUint64(mark, uint64(p.asOf.UnixMilli()))
+	if err := b.Set(prefix(spaceOffset, p.table, p.id), mark, nil); err != nil {
 		return fmt.Errorf("stage offset of partition %d: %w", p.id, err)
 	}
 	return nil
@@ -316,8 +321,11 @@ var _ storage.Storage = (*Partition)(nil)
 
 const recoveryBatch = 4 << 20 // bytes staged before they go to Pebble
 
-// Open reads the offset up to which Pebble holds the changelog.
+const markLen = 8 + 8 // offset, and as of when in milliseconds
+
+// Open reads the offset up to which Pebble holds the changelog. Rows that are too old begin anew.
 func (p *Partition) Open() error {
+	p.asOf = p.db.now()
 	v, closer, err := p.db.db.Get(prefix(spaceOffset, p.table, p.id))
 	if errors.Is(err, pebble.ErrNotFound) {
 		return nil
@@ -325,8 +333,36 @@ func (p *Partition) Open() error {
 	if err != nil {
 		return fmt.Errorf("open partition %d: %w", p.id, err)
 	}
-	p.offset = int64(binary.BigEndian.Uint64(v))
-	return closer.Close()
+	mark := append([]byte(nil), v...)
+	if err := closer.Close(); err != nil {
+		return fmt.Errorf("open partition %d: %w", p.id, err)
+	}
+	if len(mark) != markLen {
+		_ = level.Warn(p.db.logger).Log("msg", "rows of unknown age are thrown away and come back from the changelog", "table", p.table, "partition", p.id)
+		return p.wipe()
+	}
+	asOf := time.UnixMilli(int64(binary.BigEndian.Uint64(mark[8:])))
+	if age := p.asOf.Sub(asOf); p.db.maxAge > 0 && age > p.db.maxAge {
+		_ = level.Warn(p.db.logger).Log("msg", "rows are too old to be caught up: they are thrown away and come back from the changelog", "table", p.table, "partition", p.id, "age", age)
+		return p.wipe()
+	}
+	p.offset, p.asOf = int64(binary.BigEndian.Uint64(mark)), asOf
+	return nil
+}
+
+// wipe removes all that Pebble has of the partition.
+func (p *Partition) wipe() error {
+	b := p.db.db.NewBatch()
+	defer b.Close()
+	for _, space := range []byte{spaceRow, spaceIndex, spaceOffset} {
+		if err := b.DeleteRange(prefix(space, p.table, p.id), prefix(space, p.table, p.id+1), nil); err != nil {
+			return fmt.Errorf("throw away the rows of partition %d: %w", p.id, err)
+		}
+	}
+	if err := b.Commit(pebble.NoSync); err != nil {
+		return fmt.Errorf("throw away the rows of partition %d: %w", p.id, err)
+	}
+	return nil
 }
 
 // Close gives up what recovery had staged and not written; the gateway has committed or dropped the rest.
@@ -402,13 +438,14 @@ func (p *Partition) SetOffset(offset int64) error {
 	return nil
 }
 
+// flushRecovery does not renew asOf: what recovery has not reached yet may hold deletions as old as the rows were.
 func (p *Partition) flushRecovery() error {
 	if p.recovery == nil {
 		return nil
 	}
 	rows, b := p.recovery, p.derived
 	p.recovery, p.derived = nil, nil
-	if err := p.stageOffset(b, p.offset); err != nil {
+	if err := p.stageOffset(b); err != nil {
 		return err
 	}
 	if err := b.Apply(rows, nil); err != nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/go-kit/log"
@@ -264,5 +265,62 @@ func TestAClosedStoreIsNotScanned(t *testing.T) {
 	}
 	if err := db.ScanIndex(Workflows, 0, nil, []byte{255}, func([]byte, []byte) bool { return true }); !errors.Is(err, ErrClosed) {
 		t.Errorf("scanned a closed store: %v", err)
+	}
+}
+
+// A partition that has been away for longer than the changelog tells of deletions must not come back with what was deleted since.
+func TestRowsThatAreTooOldBeginAnew(t *testing.T) {
+	const maxAge = 6 * 24 * time.Hour
+	dir := t.TempDir()
+	now := time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)
+	at := func() *DB {
+		db, err := Open(Config{Dir: dir, MemTableSize: 4 << 20, CacheSize: 1 << 20, MaxAge: maxAge, Now: func() time.Time { return now }}, "x", log.NewNopLogger())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return db
+	}
+	db := at()
+	for id, key := range []string{"old", "young"} {
+		if id == 1 {
+			now = now.Add(2 * time.Hour)
+		}
+		p := live(t, db, int32(id), 10)
+		p.Put(key, &number{key: key, n: 7})
+		commit(t, db, p, 41)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	now = now.Add(maxAge - time.Hour)
+	db = at()
+	old, young := db.NewPartition(Workflows, 0, numbers{}, 10), db.NewPartition(Workflows, 1, numbers{}, 10)
+	if err := errors.Join(old.Open(), young.Open()); err != nil {
+		t.Fatal(err)
+	}
+	if o, _ := old.GetOffset(-2); o != -2 || value(t, old, "old") != 0 {
+		t.Errorf("an old partition goes on at %d with its rows", o)
+	}
+	indexed := 0
+	if err := db.ScanIndex(Workflows, 0, nil, []byte{0xff}, func(_, _ []byte) bool { indexed++; return true }); err != nil || indexed > 0 {
+		t.Errorf("an old partition has %d derived entries, %v", indexed, err)
+	}
+	if o, _ := young.GetOffset(-2); o != 41 || value(t, young, "young") != 7 {
+		t.Errorf("a young partition goes on at %d", o)
+	}
+
+	// What recovery reads does not make what it has not read any younger.
+	if err := errors.Join(young.Set("more", make([]byte, 8)), young.SetOffset(42), young.MarkRecovered(), young.Close(), db.Close()); err != nil {
+		t.Fatal(err)
+	}
+	now = now.Add(2 * time.Hour)
+	db = at()
+	defer db.Close()
+	young = db.NewPartition(Workflows, 1, numbers{}, 10)
+	if err := young.Open(); err != nil {
+		t.Fatal(err)
+	}
+	if o, _ := young.GetOffset(-2); o != -2 {
+		t.Errorf("a partition that was recovered in part goes on at %d", o)
 	}
 }

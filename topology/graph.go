@@ -232,11 +232,12 @@ func (g *Graph) replication() int16 {
 	return int16(g.Config.Replication)
 }
 
-// own is a topic that only Freshet writes.
+// own is a topic that only Freshet writes. Each takes the largest copy of an input record: one producer writes to all of them, and a batch
+// that it may build for one topic must fit into any other.
 func (g *Graph) own(name string, role Role, key, doc string) Topic {
 	return Topic{
 		Name: name, Declared: strings.TrimPrefix(name, g.Config.Prefix), Role: role, Key: key, Doc: doc, Used: true,
-		Partitions: int32(g.Config.Partitions), Replication: g.replication(), MaxMessageBytes: RowBytes,
+		Partitions: int32(g.Config.Partitions), Replication: g.replication(), MaxMessageBytes: g.largestCopy(),
 	}
 }
 
@@ -261,16 +262,17 @@ func (g *Graph) outputs() {
 	for _, n := range slices.Compact(names) {
 		d := g.own(n, DeadLetter, "as received", "records that cannot be used")
 		d.Retention, d.MinRetention = deadLetterRetention, deadLetterRetention
-		d.MaxMessageBytes = g.largestCopy()
 		g.Outputs = append(g.Outputs, d)
 	}
 }
 
-// largestCopy is what topics take that hold copies of input records. It is not less than RowBytes: one producer writes to all of
-// Freshet's own topics, and a batch it may build must fit into each.
+// largestCopy is what topics take that may hold copies of input records.
 func (g *Graph) largestCopy() int32 {
 	return int32(max(RowBytes, g.Config.MaxMessageBytes+headroom))
 }
+
+// BatchBytes is the largest batch that is written to a topic of Freshet's own.
+func (g *Graph) BatchBytes() int32 { return g.largestCopy() - 4096 }
 
 func (g *Graph) group() {
 	g.Sources = Group{Name: g.Name(SourcesGroup), Virtual: []string{ClockInput}, Inputs: []string{g.RekeyedSources},
@@ -307,11 +309,10 @@ func (g *Graph) group() {
 }
 
 func (g *Graph) internal() {
-	largest := g.largestCopy()
 	rw := g.own(g.RekeyedWorkflows, Rekeyed, "workflow id", "copies of workflow records that lay elsewhere")
 	rs := g.own(g.RekeyedSources, Rekeyed, "kind/key", "copies of source records that lay elsewhere")
 	for _, t := range []*Topic{&rw, &rs} {
-		t.Retention, t.MinRetention, t.MaxMessageBytes = max(minInputRetention, g.Retention+day), g.Retention, largest
+		t.Retention, t.MinRetention = max(minInputRetention, g.Retention+day), g.Retention
 	}
 	st := g.own(g.Sources.Table, Table, "kind/key", "versions of every context item, their signs of life, the clock of each partition")
 	wt := g.own(g.Workflows.Table, Table, "workflow id", "what is known of every workflow, the cursor of each partition")

@@ -148,7 +148,7 @@ that topic into the partition its key says, with the original topic, partition, 
 | setting | topics | value | why |
 |---|---|---|---|
 | ` + "`message.timestamp.type`" + ` | all | CreateTime | ` + "`freshet load`" + ` says with the record's time when a past event was published; an input with LogAppendTime is accepted |
-| ` + "`delete.retention.ms`" + ` | compacted | 7d | an instance may come back with a store a week old and has to see what was deleted |
+| ` + "`delete.retention.ms`" + ` | compacted | 7d | an instance that comes back has to see what was deleted; rows older than 6d are thrown away and come back from the changelog |
 | ` + "`segment.bytes`, `segment.ms`, `min.cleanable.dirty.ratio`" + ` | compacted | 32 MiB, 1d, 0.3 | restoring reads the whole topic: old rows should go early |
 | ` + "`min.insync.replicas`" + ` | all | one less than ` + "`-topics.replication`" + `, from 3 on | with acks=all a record survives the loss of one broker, and one may be down |
 `)

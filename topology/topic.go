@@ -93,6 +93,9 @@ type option struct {
 	rule       rule
 }
 
+// TombstonesKept is how long a compacted topic tells of a deletion. Rows that are older are not caught up, but restored.
+const TombstonesKept = 7 * day
+
 // options is the configuration a topic is created with.
 func (t *Topic) options(minInsync int) []option {
 	ownExactly, ownAtLeast := exactly, atLeast
@@ -116,7 +119,7 @@ func (t *Topic) options(minInsync int) []option {
 	if t.Cleanup == Compact {
 		o = append(o,
 			// An instance may come back with a store as old as this; a deleted key whose tombstone has gone by then would rise again.
-			option{key: "delete.retention.ms", value: millis(7 * day), rule: atLeast},
+			option{key: "delete.retention.ms", value: millis(TombstonesKept), rule: atLeast},
 			// Restoring reads the whole topic, so closed segments are small and cleaned early.
 			option{key: "segment.bytes", value: strconv.Itoa(32 << 20)},
 			option{key: "segment.ms", value: millis(day)},

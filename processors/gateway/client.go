@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/freshet-io/freshet/topology"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
@@ -33,8 +32,8 @@ func (g *Gateway) connect(ctx context.Context) error {
 		kgo.ClientID(g.spec.Instance),
 		kgo.TransactionalID(g.spec.TxnID), kgo.TransactionTimeout(g.cfg.TxnTimeout),
 		kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.RequiredAcks(kgo.AllISRAcks()), kgo.ProducerLinger(0),
-		kgo.ProducerBatchCompression(kgo.NoCompression()), kgo.ProducerBatchMaxBytes(topology.RowBytes-4096), kgo.MaxBufferedRecords(1<<20),
-		kgo.BrokerMaxWriteBytes(topology.RowBytes+1<<20), // a transaction goes out in pieces, whose buffers are used again
+		kgo.ProducerBatchCompression(kgo.NoCompression()), kgo.ProducerBatchMaxBytes(g.spec.BatchBytes), kgo.MaxBufferedRecords(1<<20),
+		kgo.BrokerMaxWriteBytes(g.spec.BatchBytes+1<<20), // a transaction goes out in pieces, whose buffers are used again
 		kgo.MetadataMinAge(100*time.Millisecond))...)     // no delivery timeout: kgo counts it from the record's own time, and copies are old
 	if err != nil {
 		return fmt.Errorf("transactional client: %w", err)

@@ -16,6 +16,7 @@ import (
 	"github.com/freshet-io/freshet/internal/metrics"
 	"github.com/freshet-io/freshet/processors/tail"
 	"github.com/freshet-io/freshet/state"
+	"github.com/freshet-io/freshet/topology"
 	"github.com/go-kit/log"
 	"github.com/go-kit/log/level"
 	"github.com/grafana/dskit/backoff"
@@ -56,6 +57,8 @@ type Spec struct {
 	TxnID    string // transactional.id
 	Fence    string // prefix of the transactional ids of the group's instances
 	Peer     string // address that the instance announces to the others of the group, "" for none
+
+	BatchBytes int32 // largest batch that is written, 0: what fits a table
 }
 
 // Gateway runs one group of this instance.
@@ -80,6 +83,9 @@ type Gateway struct {
 
 // New returns a gateway; Run runs it.
 func New(cfg Config, spec Spec, cluster access.Cluster, db *state.DB, logs *tail.Logs, group Group, m *metrics.Metrics, logger log.Logger) *Gateway {
+	if spec.BatchBytes == 0 {
+		spec.BatchBytes = topology.RowBytes - 4096
+	}
 	return &Gateway{cfg: cfg, spec: spec, cluster: cluster, db: db, logs: logs, group: group, m: m, logger: log.With(logger, "group", spec.Name)}
 }
 

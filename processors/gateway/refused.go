@@ -12,7 +12,6 @@ import (
 	"github.com/freshet-io/freshet/event"
 	"github.com/freshet-io/freshet/internal/metrics"
 	"github.com/freshet-io/freshet/processors/tail"
-	"github.com/freshet-io/freshet/topology"
 	"github.com/go-kit/log/level"
 	"github.com/twmb/franz-go/pkg/kerr"
 )
@@ -131,7 +130,7 @@ func (s *session) retryHeld() error {
 		if h == nil || time.Now().Before(h.next) {
 			continue
 		}
-		err := s.send([]taken{h.taken}, max(smallestBatch, topology.RowBytes>>(2*h.Tries)))
+		err := s.send([]taken{h.taken}, max(smallestBatch, int(s.g.spec.BatchBytes)>>(2*h.Tries)))
 		var refused *refusedError
 		switch {
 		case errors.As(err, &refused):

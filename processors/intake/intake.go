@@ -71,10 +71,10 @@ func NewPlan(g *topology.Graph, group topology.Group, copies string, partitions 
 		p.results(g.Inputs[i].Name, m)
 	}
 	for i := range g.Outputs {
-		p.letters[g.Outputs[i].Name] = letterTopic{g.Outputs[i].Partitions, largestRecord(&g.Outputs[i])}
+		p.letters[g.Outputs[i].Name] = letterTopic{g.Outputs[i].Partitions, largestRecord(g, &g.Outputs[i])}
 	}
 	if t, ok := g.Topic(copies); ok {
-		p.largestCopy = largestRecord(t)
+		p.largestCopy = largestRecord(g, t)
 	}
 	for _, name := range group.Inputs {
 		t, _ := g.Topic(name)
@@ -97,9 +97,9 @@ func (p *Plan) results(topic string, m *metrics.Metrics) *results {
 }
 
 // largestRecord is what may be written to a topic as one record: the topic takes it, and so does a batch of the producer.
-func largestRecord(t *topology.Topic) int {
+func largestRecord(g *topology.Graph, t *topology.Topic) int {
 	const batch = 256 // what a batch has besides its only record, and that besides its key, value and headers
-	return min(int(t.MaxMessageBytes), topology.RowBytes-4096) - batch
+	return int(min(t.MaxMessageBytes, g.BatchBytes())) - batch
 }
 
 // size returns the bytes of a record.

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/freshet-io/freshet/cmd/freshet/app"
 	"github.com/freshet-io/freshet/event"
 	"github.com/freshet-io/freshet/test/harness"
 	"github.com/freshet-io/freshet/topology"
@@ -395,5 +396,30 @@ func TestMisplacedSourcesHoldTheClocks(t *testing.T) {
 	k.expect(ctx, v, "w", "d", "stale versions; policy/p@1 stale versions")
 	if got := v.Last["w d decision.proposed"]; got.Revision != 1 {
 		t.Errorf("revision %d; the first one was made too early", got.Revision)
+	}
+}
+
+// TestMisplacedAndLarge puts records into wrong partitions that are larger than a row may be: their topics take them, so do the copies.
+func TestMisplacedAndLarge(t *testing.T) {
+	ctx := within(t)
+	const size = 12 << 20
+	k := newKit(t, refunds, harness.Options{Config: func(c *app.Config) { c.Topics.MaxMessageBytes = size + 1<<20 }})
+	at := time.Now().Add(-time.Hour)
+	padding := `,"padding":"` + strings.Repeat("x", size) + `"}`
+	large := func(r *kgo.Record) *kgo.Record {
+		r.Value = append(r.Value[:len(r.Value)-1], padding...)
+		r.Partition = (r.Partition + 1) % partitions
+		return r
+	}
+	k.Start(ctx)
+	k.Produce(ctx, large(k.updated("policy/p", 1, at)))
+	k.Produce(ctx, large(k.loaded("w", at, ref("policy", "p", 1))))
+	k.Produce(ctx, large(k.event("workflow.decision", "decision.proposed", "w", at.Add(time.Second), `{"decision_id":"d"}`)))
+	k.expect(ctx, k.Verdicts(), "w", "d", "fresh; policy/p@1 fresh")
+	if got := k.Counted("freshet_dead_letters_total", nil); got != 0 {
+		t.Errorf("%v dead letters", got)
+	}
+	if got := k.Counted("freshet_events_total", map[string]string{"result": "rerouted"}); got != 3 {
+		t.Errorf("%v records were rerouted; want 3", got)
 	}
 }

@@ -182,6 +182,9 @@ func (a *App) countRekeyed(ctx context.Context) error {
 	return nil
 }
 
+// rowsMaxAge leaves a day for catching up what rows lack.
+const rowsMaxAge = time.Duration(topology.TombstonesKept)*time.Millisecond - 24*time.Hour
+
 // newStore opens the rows of this instance.
 func (a *App) newStore() (services.Service, error) {
 	start := func(ctx context.Context) error {
@@ -192,7 +195,7 @@ func (a *App) newStore() (services.Service, error) {
 		// The rows are those of the tables, which can be made anew under the same names.
 		w, s := a.graph.Workflows, a.graph.Sources
 		identity := fmt.Sprintf("%s %s %x/%d %x/%d", meta.Cluster, a.cfg.Topics.Prefix, a.steady.Known(w.Table).ID, w.Partitions, a.steady.Known(s.Table).ID, s.Partitions)
-		a.db, err = state.Open(state.Config{Dir: a.dir("rows")}, identity, a.logger)
+		a.db, err = state.Open(state.Config{Dir: a.dir("rows"), MaxAge: rowsMaxAge}, identity, a.logger)
 		return err
 	}
 	stop := func(error) error {
@@ -307,6 +310,7 @@ func (a *App) spec(group topology.Group, table state.Table, schema func() state.
 	return gateway.Spec{
 		Name: group.Name, Inputs: group.Inputs, Virtual: group.Virtual, Table: group.Table, TableID: table, Schema: schema,
 		Outputs: group.Outputs, Instance: a.cfg.InstanceID, Fence: fence, TxnID: fence + a.cfg.InstanceID + a.nonce, Peer: a.peerAddr,
+		BatchBytes: a.graph.BatchBytes(),
 	}
 }
 

@@ -99,7 +99,7 @@ freshet deadletters redrive -letter freshet.dead-letter/0/17`,
 			if dry {
 				send = func(*kgo.Record) error { return nil }
 			} else {
-				client, err := d.kafka.connect(ctx, kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerBatchMaxBytes(topology.RowBytes))
+				client, err := d.kafka.connect(ctx, kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerBatchMaxBytes(256<<20), kgo.BrokerMaxWriteBytes(257<<20)) // each goes alone
 				if err != nil {
 					return err
 				}

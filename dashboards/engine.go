@@ -24,8 +24,8 @@ func engine() Dashboard {
 					Queries: []Query{q(`time() - freshet_partition_held_since_timestamp_seconds`, "{{partition}} {{topic}} {{reason}}"), q(`sum by (topic, reason) (rate(freshet_refused_total[$__rate_interval]))`, "refused {{topic}} {{reason}}")}, Idle: "nothing is refused"},
 				{Title: "Limits and conflicts", About: "Lists that would have grown beyond their limit; events that share source and id with another content.", Shape: Lines, Unit: "ops", Width: 12,
 					Queries: []Query{q(`sum by (limit) (rate(freshet_limit_reached_total[$__rate_interval]))`, "{{limit}}"), q(`rate(freshet_id_conflicts_total[$__rate_interval])`, "id conflicts")}},
-				{Title: "Retention", About: "What has left the state because it was old enough, and workflows that were closed because nothing came any more.", Shape: Lines, Unit: "ops", Width: 12,
-					Queries: []Query{q(`sum by (what) (rate(freshet_purged_total[$__rate_interval]))`, "{{what}}"), q(`sum(rate(freshet_workflows_abandoned_total[$__rate_interval]))`, "abandoned")}, Idle: "nothing is old enough"},
+				{Title: "Retention", About: "What has left the state because it was old enough, and workflows that were closed because nothing came any more, or erased on request.", Shape: Lines, Unit: "ops", Width: 12,
+					Queries: []Query{q(`sum by (what) (rate(freshet_purged_total[$__rate_interval]))`, "{{what}}"), q(`sum(rate(freshet_workflows_abandoned_total[$__rate_interval]))`, "abandoned"), q(`sum(rate(freshet_workflows_erased_total[$__rate_interval]))`, "erased")}, Idle: "nothing is old enough"},
 			}},
 			{"Transactions", []Panel{
 				{Title: "Duration", About: "From the barrier until the rows are readable, p95.", Shape: Lines, Unit: "s", Width: 8,

@@ -18,6 +18,13 @@ func sources() Dashboard {
 				{Title: "Conflicts", About: "Updates that lost against another one with the same seq: two producers, or one that does not count up.", Shape: Lines, Unit: "ops", Width: 12,
 					Queries: []Query{q(`sum by (kind) (rate(freshet_source_conflicts_total`+kind+`[$__rate_interval]))`, "{{kind}}")}, Idle: "no conflicts"},
 			}},
+			{"What producers send", []Panel{
+				{Title: "REFs that say less than they could", About: "Without seq a version has to be looked up by its name; without as_of the age is taken from when the version came into force; unresolved: no version of that name is known, and the use is unknown unless other items decide.", Shape: Lines, Unit: "ops", Width: 12,
+					Queries: []Query{q(`sum by (kind) (rate(freshet_refs_without_seq_total`+kind+`[$__rate_interval]))`, "{{kind}} without seq"), q(`sum by (kind) (rate(freshet_refs_without_as_of_total`+kind+`[$__rate_interval]))`, "{{kind}} without as_of"),
+						q(`sum by (kind) (rate(freshet_refs_unresolved_total`+kind+`[$__rate_interval]))`, "{{kind}} unresolved")}, Idle: "every REF has seq and as_of"},
+				{Title: "Clocks ahead", About: "Source events that claim to have happened after Kafka had them. By more than max_skew they go to the dead letters as future_dated.", Shape: Lines, Unit: "ops", Width: 12,
+					Queries: []Query{q(`sum by (kind) (rate(freshet_source_clock_ahead_total`+kind+`[$__rate_interval]))`, "{{kind}}")}, Idle: "no producer's clock is ahead"},
+			}},
 			{"Who holds old versions", []Panel{
 				{Title: "Stale holdings", About: "Open workflows × stale items of the kind.", Shape: Stack, Unit: "short", Width: 12,
 					Queries: []Query{q(`sum by (kind, owner) (freshet_stale_holdings`+kind+`)`, "{{kind}} {{owner}}")}, Idle: "nothing held that is stale"},

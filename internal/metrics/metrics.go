@@ -61,6 +61,8 @@ type Metrics struct {
 	SourceLastUpdate, SourceLastLife *prometheus.GaugeVec
 	// SourceConflicts counts losers of a conflict by kind.
 	SourceConflicts *prometheus.CounterVec
+	// SourceClockAhead counts events by kind. RefsWithoutSeq, RefsWithoutAsOf and RefsUnresolved count REFs by kind.
+	SourceClockAhead, RefsWithoutSeq, RefsWithoutAsOf, RefsUnresolved *prometheus.CounterVec
 	// IDConflicts counts events whose source and id came with other content before.
 	IDConflicts prometheus.Counter
 
@@ -166,6 +168,10 @@ func (b *builder) sources() {
 	m.SourceLastUpdate = b.gauge("source_last_update_timestamp_seconds", "Event time of the latest update of any item of the kind.", "kind")
 	m.SourceLastLife = b.gauge("source_last_life_timestamp_seconds", "Latest sign of life of any item of the kind, heartbeats included.", "kind")
 	m.SourceConflicts = b.counter("source_conflicts_total", "Updates that lost against another one with the same seq.", "kind")
+	m.SourceClockAhead = b.counter("source_clock_ahead_total", "Source events with a time after their record's Kafka timestamp: the producer's clock is ahead.", "kind")
+	m.RefsWithoutSeq = b.counter("refs_without_seq_total", "REFs of items in use without a seq: their version has to be looked up by its name.", "kind")
+	m.RefsWithoutAsOf = b.counter("refs_without_as_of_total", "REFs of items in use without an as_of: their age is taken from when their version came into force.", "kind")
+	m.RefsUnresolved = b.counter("refs_unresolved_total", "REFs of judged items, when their use was judged for the first time, whose version is not known.", "kind")
 	m.IDConflicts = b.counter("id_conflicts_total", "Events with the source and id of another event and other content.").WithLabelValues()
 }
 

@@ -106,6 +106,9 @@ func (g *Group) Unit(p *gateway.Partition, u *gateway.Unit) {
 			panic(err)
 		}
 		pt.intake.Applied(known)
+		if !known && pt.event.Time > pt.event.Appended {
+			g.m.SourceClockAhead.WithLabelValues(g.m.Labels.Kind(pt.event.Kind)).Inc()
+		}
 	}
 }
 

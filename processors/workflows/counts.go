@@ -4,6 +4,7 @@ import (
 	"strconv"
 
 	"github.com/freshet-io/freshet/checkid"
+	"github.com/freshet-io/freshet/event"
 	"github.com/freshet-io/freshet/freshness"
 	"github.com/freshet-io/freshet/internal/metrics"
 	"github.com/prometheus/client_golang/prometheus"
@@ -20,6 +21,23 @@ type itemSeries struct{ workflow, kind string }
 type itemCounts struct {
 	workflow, kind       string // label values
 	age, stale, versions prometheus.Observer
+	shown                [2]event.Time // when an item that was not stale, or was, last became an exemplar
+}
+
+// exemplarPace is how often the items of a workflow type and kind become exemplars: each costs more than all that is counted.
+const exemplarPace = event.Time(1000)
+
+// exemplar returns what leads to the use from the series of an item, nil if another use has just been shown.
+func (s *itemCounts) exemplar(t metrics.Trail, stale bool, now event.Time) prometheus.Labels {
+	last := &s.shown[0]
+	if stale {
+		last = &s.shown[1]
+	}
+	if now < *last+exemplarPace {
+		return nil
+	}
+	*last = now
+	return t.Exemplar()
 }
 
 // seriesLimit bounds the names that are remembered: they come from events.
@@ -42,7 +60,7 @@ func (c *counts) of(m *metrics.Metrics, workflow, kind, contract string) *itemCo
 }
 
 // first counts a first final verdict.
-func (c *counts) first(m *metrics.Metrics, u *freshness.Use, v *freshness.Verdict, check *checkid.Act) {
+func (c *counts) first(m *metrics.Metrics, id string, u *freshness.Use, v *freshness.Verdict, check *checkid.Act, now event.Time) {
 	workflow, contract := m.Labels.Workflow(v.WorkflowType), ""
 	if v.Contract != nil {
 		contract = v.Contract.Hash
@@ -56,23 +74,64 @@ func (c *counts) first(m *metrics.Metrics, u *freshness.Use, v *freshness.Verdic
 			m.UnknownDecisions.WithLabelValues(workflow, reason.String()).Inc()
 		})
 	}
+	trail, worst := metrics.Trail{Workflow: id, Decision: u.DecisionID}, deciding(v)
 	for i := range v.Items {
 		it := &v.Items[i]
 		s := c.of(m, v.WorkflowType, it.Kind, contract)
+		exemplar := s.exemplar(trail, it.Verdict == freshness.IsStale, now)
 		if it.HasAge {
-			s.age.Observe(it.Age.Seconds())
+			metrics.Observe(s.age, it.Age.Seconds(), exemplar)
 		}
 		if it.HasStaleness {
-			s.stale.Observe(it.Staleness.Seconds())
-			s.versions.Observe(float64(it.Behind))
+			metrics.Observe(s.stale, it.Staleness.Seconds(), exemplar)
+			metrics.Observe(s.versions, float64(it.Behind), exemplar)
+		}
+		if !it.HasSeq {
+			m.RefsUnresolved.WithLabelValues(s.kind).Inc()
 		}
 		for j := range it.Causes {
 			share := &it.Causes[j]
 			m.StaleSeconds.WithLabelValues(workflow, share.Cause.String(), m.Labels.Owner(share.Owner)).Add(share.For.Seconds())
-			m.Propagation.WithLabelValues(s.kind, hop(share.Cause)).Observe(share.For.Seconds())
+			metrics.Observe(m.Propagation.WithLabelValues(s.kind, hop(share.Cause)), share.For.Seconds(), exemplar)
 		}
-		if v.Kind == freshness.IsStale && it.Verdict == freshness.IsStale && len(it.Causes) > 0 {
-			m.StaleDecisions.WithLabelValues(workflow, s.kind, v.Cause.String(), m.Labels.Owner(v.Owner)).Inc()
+		if i == worst {
+			metrics.Inc(m.StaleDecisions.WithLabelValues(workflow, s.kind, v.Cause.String(), m.Labels.Owner(v.Owner)), exemplar)
+		}
+	}
+}
+
+// deciding returns the item that the cause of a stale verdict is taken from: of the stale ones, the first that has the longest time divided
+// among causes. It is -1 for other verdicts, and where nothing is divided.
+func deciding(v *freshness.Verdict) int {
+	found, longest := -1, freshness.Duration(0)
+	for i := range v.Items {
+		it := &v.Items[i]
+		if v.Kind != freshness.IsStale || it.Verdict != freshness.IsStale {
+			continue
+		}
+		divided := freshness.Duration(0)
+		for j := range it.Causes {
+			divided += it.Causes[j].For
+		}
+		if divided > longest {
+			found, longest = i, divided
+		}
+	}
+	return found
+}
+
+// refs counts what REFs of an event do not say.
+func (c *counts) refs(m *metrics.Metrics, e *event.Event) {
+	if e.Type == event.ContextDropped {
+		return
+	}
+	for i := range e.Refs {
+		r := &e.Refs[i]
+		if !r.HasSeq {
+			m.RefsWithoutSeq.WithLabelValues(m.Labels.Kind(r.Kind)).Inc()
+		}
+		if !r.HasAsOf {
+			m.RefsWithoutAsOf.WithLabelValues(m.Labels.Kind(r.Kind)).Inc()
 		}
 	}
 }

@@ -285,6 +285,7 @@ func (pt *partition) records(u *gateway.Unit) error {
 		if !t.New {
 			continue
 		}
+		pt.counts.refs(pt.g.Metrics, e)
 		pt.p.Rows.Touch(r.w.ID)
 		if len(r.w.Uses) != uses {
 			r.count()

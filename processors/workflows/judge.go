@@ -164,7 +164,7 @@ func (pt *partition) judge(r *row, u *freshness.Use) error {
 	pt.p.Rows.Touch(r.w.ID)
 	pt.publish(r, u, v, &check)
 	if first {
-		pt.counts.first(pt.g.Metrics, u, v, &check)
+		pt.counts.first(pt.g.Metrics, r.w.ID, u, v, &check, now)
 	} else {
 		pt.g.Metrics.Amendments.WithLabelValues(before.String(), v.Kind.String()).Inc()
 	}

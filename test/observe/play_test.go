@@ -93,7 +93,7 @@ func newStage(ctx context.Context, t *testing.T) *stage {
 	s.engine.Load(ctx, past)
 	s.engine.Start(ctx)
 	s.engine.AwaitNow(ctx)
-	s.sessions = sessions(t, lines[playFrom:playTo])
+	s.sessions = sessions(t, lines[historyFrom:playTo])
 	http, rules := s.engine.App.HTTPAddr(), generated(t, text)
 	s.classic = startPrometheus(ctx, t, http, rules, "exemplar-storage")
 	s.native = startPrometheus(ctx, t, http, rules, "exemplar-storage,native-histograms")

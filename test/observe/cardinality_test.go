@@ -1,0 +1,126 @@
+package observe
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/freshet-io/freshet/internal/metrics"
+	"github.com/freshet-io/freshet/test/harness"
+)
+
+const bounded = `
+version: 1
+owners: {risk: {}, payments: {}}
+contexts: {policy: {owner: risk}}
+workflows: {refund: {owner: payments, bounds: {"*": {max_staleness: 0s, max_age: 1m}}}}
+slos: [{name: refunds, workflow: refund, use: action.executed, objective: 0.99, window: 30d}]
+retention: {decisions: 87600h, workflow_idle: 87600h}
+lateness: {default: 100ms}
+`
+
+// one returns the events of one workflow: an action on an item of a kind of its own, which has been superseded; every other one is of a
+// type that the contract does not name.
+func one(i int, at time.Time, id string) [][]byte {
+	typ, kind := "refund", fmt.Sprintf("kind-%d", i)
+	if i%2 == 1 {
+		typ = fmt.Sprintf("type-%d", i)
+	}
+	if i%10 == 0 {
+		kind = "policy"
+	}
+	key, attributes := fmt.Sprintf("key-%d", i), func(n int) string {
+		return fmt.Sprintf(`"specversion":"1.0","id":"%d-%d","source":"/test","time":%q`, i, n, at.Add(time.Duration(n)*time.Millisecond).Format(time.RFC3339Nano))
+	}
+	var lines [][]byte
+	for seq := 1; seq <= 2; seq++ {
+		lines = append(lines, fmt.Appendf(nil, `{%s,"type":"source.updated","subject":"%s/%s","data":{"kind":%[2]q,"key":%[3]q,"version":"v%[4]d","seq":%[4]d}}`, attributes(seq), kind, key, seq))
+	}
+	return append(lines, fmt.Appendf(nil, `{%s,"type":"action.executed","subject":%q,"workflowtype":%q,"data":{"decision_id":"d","class":"class-%d","based_on":[{"kind":%q,"key":%q,"seq":1}]}}`,
+		attributes(3), id, typ, i, kind, key))
+}
+
+// What workflows, kinds, types and decisions are called does not become series, however many there are. Ids that no exemplar can hold are
+// counted like others.
+func TestSeriesDoNotGrowWithWorkflows(t *testing.T) {
+	ctx := within(t, 4*time.Minute)
+	contract := filepath.Join(t.TempDir(), "contracts.yaml")
+	if err := os.WriteFile(contract, []byte(bounded), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	e := harness.New(t, harness.Options{Contract: contract, Partitions: 2})
+	e.Start(ctx)
+	at := time.Now().Add(-time.Hour).UTC()
+	load := func(from, to int) {
+		var lines [][]byte
+		for i := from; i < to; i++ {
+			id := fmt.Sprintf("wf-%d", i)
+			if i%3 == 0 {
+				id += strings.Repeat("ü", 200)
+			}
+			lines = append(lines, one(i, at, id)...)
+		}
+		e.Load(ctx, lines)
+		e.AwaitNow(ctx)
+		e.Until(ctx, func() string {
+			if n := e.Counted("freshet_decisions_total", nil); n < float64(to) {
+				return fmt.Sprintf("%v of %d uses are judged", n, to)
+			}
+			return ""
+		})
+	}
+	load(0, 5_000)
+	before := exported(t, e)
+	load(5_000, 10_000)
+	after := exported(t, e)
+	t.Logf("%d series with 5000 workflows, %d with 10000", before, after)
+	if after > before+20 || after > 400 { // a verdict or reason that was not met before is a new series
+		t.Errorf("%d series with 5000 workflows, %d with 10000", before, after)
+	}
+	for series, labels := range map[string]map[string]string{
+		"freshet_decisions_total":          {"workflow_type": metrics.Other},
+		"freshet_stale_decisions_total":    {"workflow_type": "refund", "kind": metrics.Other},
+		"freshet_refs_without_as_of_total": {"kind": metrics.Other},
+	} {
+		if e.Counted(series, labels) == 0 {
+			t.Errorf("%s%v is 0: what the contract does not name is counted nowhere", series, labels)
+		}
+	}
+	if stale, counted := e.Counted("freshet_decisions_total", map[string]string{"verdict": "stale"}), e.Counted("freshet_stale_decisions_total", nil); stale != counted || stale == 0 {
+		t.Errorf("%v uses were stale, %v are counted by kind and cause", stale, counted)
+	}
+}
+
+// named are the names that the contract has, and those for what it has not.
+var named = map[string][]string{
+	"workflow_type": {"refund", metrics.Other, metrics.Unset}, "kind": {"policy", metrics.Other, metrics.Unset, metrics.RowRecord, metrics.OutputRecord},
+	"owner": {"risk", "payments", metrics.Other, metrics.Unset, "freshet"}, "slo": {"refunds"},
+}
+
+// exported returns how many of Freshet's series there are, and checks the names in their labels.
+func exported(t *testing.T, e *harness.Engine) int {
+	t.Helper()
+	families, err := e.App.Registry().Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for _, f := range families {
+		if !strings.HasPrefix(f.GetName(), "freshet_") {
+			continue
+		}
+		n += len(f.GetMetric())
+		for _, m := range f.GetMetric() {
+			for _, l := range m.GetLabel() {
+				if names, ok := named[l.GetName()]; ok && !slices.Contains(names, l.GetValue()) {
+					t.Errorf("%s has %s=%q, which the contract does not name", f.GetName(), l.GetName(), l.GetValue())
+				}
+			}
+		}
+	}
+	return n
+}

@@ -239,8 +239,9 @@ func (r *restoring) Close() error {
 // ends notes how far each partition of the table has to be restored.
 type ends struct {
 	goka.TopicManager
-	inner goka.TopicManager
-	g     *Gateway
+	inner   goka.TopicManager
+	virtual map[string]int32
+	g       *Gateway
 }
 
 // GetOffset is asked for the end of a changelog before it is read.
@@ -248,8 +249,13 @@ func (e ends) GetOffset(topic string, partition int32, at int64) (int64, error) 
 	if e.g.off.highWater {
 		return e.inner.GetOffset(topic, partition, at)
 	}
-	offset, err := e.TopicManager.GetOffset(topic, partition, at)
-	if s := e.g.current.Load(); err == nil && at == sarama.OffsetNewest && topic == e.g.spec.Table && s != nil && s.parts[partition] != nil {
+	s := e.g.current.Load()
+	manager := e.TopicManager
+	if s != nil { // who waits for a transaction to end waits no longer than the session does
+		manager = e.g.fencing().Until(s.Context()).TopicManager(e.inner, e.virtual)
+	}
+	offset, err := manager.GetOffset(topic, partition, at)
+	if err == nil && at == sarama.OffsetNewest && topic == e.g.spec.Table && s != nil && s.parts[partition] != nil {
 		s.parts[partition].end.Store(offset)
 	}
 	return offset, err
@@ -274,8 +280,12 @@ func (g *Gateway) topicManager(brokers []string) (goka.TopicManager, error) {
 	for _, t := range g.spec.Virtual {
 		virtual[t] = int32(len(parts))
 	}
-	fencing := g.logs.Fencing(tail.Fence{May: g.dead, Grace: 2 * time.Second})
-	return ends{fencing.TopicManager(inner, virtual), inner, g}, nil
+	return ends{g.fencing().TopicManager(inner, virtual), inner, virtual, g}, nil
+}
+
+// fencing reads the ends of logs and ends what dead members have left open there.
+func (g *Gateway) fencing() *tail.Logs {
+	return g.logs.Fencing(tail.Fence{May: g.dead, Grace: 2 * time.Second})
 }
 
 // dead says whether a transactional id belongs to an instance of the group that has left it: what it has left open on a changelog must

@@ -131,7 +131,10 @@ func (h *handler) Setup(sess sarama.ConsumerGroupSession) error {
 	begin := time.Now()
 	h.show(metrics.Restoring)
 	g.life.now(restores)
-	if err := h.inner.Setup(s); err != nil {
+	watched := h.watchRestore(s, stuckAfter)
+	err := h.inner.Setup(s)
+	watched()
+	if err != nil {
 		return fmt.Errorf("restore the partitions of %s: %w", g.spec.Name, err)
 	}
 	if err := sess.Context().Err(); err != nil {

@@ -43,6 +43,13 @@ func (u Usage) Since(was Usage, events int64) Cost {
 	}
 }
 
+// Live returns the bytes of the heap: right after a collection, those that live.
+func Live() int64 {
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
+}
+
 // Memory returns the process' resident memory and its peak in bytes, 0 where the system does not say.
 func Memory() (resident, peak int64) {
 	status, err := os.ReadFile("/proc/self/status")

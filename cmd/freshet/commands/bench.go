@@ -65,6 +65,8 @@ type measured struct {
 	Bytes    float64 `json:"bytes_written_per_event"`
 	Resident int64   `json:"resident_bytes"`
 	Peak     int64   `json:"peak_bytes"`
+	Live     int64   `json:"live_bytes,omitempty"`    // on the heap once nothing is under way any more
+	Settled  int64   `json:"settled_bytes,omitempty"` // resident then
 }
 
 func (b *benchIngest) run(ctx context.Context, args []string, stdio *cli.Stdio) (err error) {
@@ -105,7 +107,7 @@ func (b *benchIngest) run(ctx context.Context, args []string, stdio *cli.Stdio) 
 	}
 	fmt.Fprintf(stdio.Err, "filled %s records of %d bytes\n", cli.Count(filled.Records), filled.Bytes/max(1, filled.Records))
 
-	results := b.format.Results(stdio, "WHAT", "EVENTS/S", "CPU µs/EVENT", "ALLOCS/EVENT", "ROWS/EVENT", "OUTPUTS/EVENT", "BYTES/EVENT", "VERDICTS", "RSS MiB", "PEAK MiB")
+	results := b.format.Results(stdio, "WHAT", "EVENTS/S", "CPU µs/EVENT", "ALLOCS/EVENT", "ROWS/EVENT", "OUTPUTS/EVENT", "BYTES/EVENT", "VERDICTS", "RSS MiB", "PEAK MiB", "LIVE MiB", "SETTLED MiB")
 	settle()
 	was := bench.Use(b.now())
 	reading, err := b.cfg.Gateway.Sarama(cluster, "")
@@ -123,7 +125,7 @@ func (b *benchIngest) run(ctx context.Context, args []string, stdio *cli.Stdio) 
 	}
 	for _, m := range []measured{floor, judged} {
 		if err := results.Add(m, m.What, cli.Count(int64(m.EventsPerSecond)), fmt.Sprintf("%.2f", m.CPUMicros), fmt.Sprintf("%.1f", m.Allocs), fmt.Sprintf("%.3f", m.Rows),
-			fmt.Sprintf("%.3f", m.Outputs), fmt.Sprintf("%.0f", m.Bytes), cli.Count(int64(m.Verdicts)), fmt.Sprint(m.Resident>>20), fmt.Sprint(m.Peak>>20)); err != nil {
+			fmt.Sprintf("%.3f", m.Outputs), fmt.Sprintf("%.0f", m.Bytes), cli.Count(int64(m.Verdicts)), fmt.Sprint(m.Resident>>20), fmt.Sprint(m.Peak>>20), fmt.Sprint(m.Live>>20), fmt.Sprint(m.Settled>>20)); err != nil {
 			return err
 		}
 	}
@@ -188,10 +190,43 @@ func (b *benchIngest) judge(ctx context.Context, engine *app.App, events int64, 
 	}
 	n := float64(events)
 	m.Verdicts, m.Rows, m.Outputs, m.Bytes = sums["freshet_decisions_total"], sums["freshet_commit_records_total/row"]/n, sums["freshet_commit_records_total/output"]/n, sums["freshet_commit_bytes_total"]/n
-	err = b.writeMemProfile()
+	pprof.StopCPUProfile()
+	if err = b.rest(ctx, engine); err == nil {
+		m.Live = bench.Live()
+		m.Settled, _ = bench.Memory()
+		err = b.writeMemProfile()
+	}
 	stop()
 	return m, errors.Join(err, <-done)
 }
+
+// rest waits until the engine has nothing under way, and gives back what it does not need then.
+func (b *benchIngest) rest(ctx context.Context, engine *app.App) error {
+	t := time.NewTicker(time.Second)
+	defer t.Stop()
+	const calm, patience = 3, 120 // seconds
+	rows, still := -1.0, 0
+	for n := 0; n < patience && still < calm; n++ {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-t.C:
+		}
+		sums, err := sumCounters(engine.Registry())
+		if err != nil {
+			return err
+		}
+		still++
+		if now := sums["freshet_commit_records_total/row"]; now > rows+quiet {
+			rows, still = now, 0
+		}
+	}
+	settle()
+	return nil
+}
+
+// quiet is how many rows a second an engine writes that has nothing to do: cursors and clocks.
+const quiet = 100
 
 // await returns once all uses of the workload are judged and their verdicts committed.
 func (b *benchIngest) await(ctx context.Context, engine *app.App, done <-chan error, stdio *cli.Stdio) error {

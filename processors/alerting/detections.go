@@ -10,21 +10,30 @@ import (
 
 	"github.com/freshet-io/freshet/alerts"
 	"github.com/freshet-io/freshet/event"
+	"github.com/freshet-io/freshet/freshness"
 	"github.com/freshet-io/freshet/slo"
 )
 
 // Detections holds the open detections. It is safe for concurrent use.
+//
+// There may be several of each open workflow, and all of them are in memory: what many have in common is kept once, and nothing is kept of a
+// record that alerts do not need.
 type Detections struct {
-	place func(workflow string) string // name of the partition that a workflow lives in
+	place  func(workflow string) string // name of the partition that a workflow lives in
+	intern func(string) string          // of what there are few
 
-	mu    sync.Mutex
-	open  map[string]*detection
-	known bool
+	mu       sync.Mutex
+	open     map[string]*detection
+	subjects map[subject]*shared
+	known    bool
 }
 
 // NewDetections returns a Detections that holds none and knows of none.
 func NewDetections(place func(workflow string) string) *Detections {
-	return &Detections{place: place, open: map[string]*detection{}}
+	return &Detections{
+		place: place, intern: freshness.NewInterner(1 << 12).Intern,
+		open: map[string]*detection{}, subjects: map[subject]*shared{},
+	}
 }
 
 // position is where a record lies.
@@ -34,8 +43,8 @@ type position struct {
 	Offset    int64  `json:"offset"`
 }
 
-// detection is what is kept of a record of freshet.detections.
-type detection struct {
+// record is what is read of a record of freshet.detections.
+type record struct {
 	Status    string     `json:"status"`
 	Workflow  *string    `json:"workflow"` // null: a group
 	Type      string     `json:"workflow_type"`
@@ -54,14 +63,37 @@ type detection struct {
 		Seq int64     `json:"seq"`
 		At  *position `json:"at"`
 	} `json:"current"`
+}
 
-	traffic event.TrafficClass
-	rests   string
+// subject is what detections have in common: what is stale, and by what it was superseded.
+type subject struct {
+	workflowType, kind, key string
+	seq                     int64    // of the current version
+	current                 position // its record, without a topic: not known
+	traffic                 event.TrafficClass
+	rests                   string
+	group                   bool
+}
+
+// shared is a subject that some detections have.
+type shared struct {
+	subject
+	detections int
+}
+
+// detection is what is kept of a record.
+type detection struct {
+	*shared
+	workflows    []string
+	count        int64
+	since        event.Time
+	owner, cause string
+	used         position // where it was loaded, without a topic: not known
 }
 
 // Apply takes a record: nil data, or a detection that is closed, is one that is gone.
 func (d *Detections) Apply(key string, data []byte) error {
-	var in detection
+	var in record
 	if data != nil {
 		if err := json.Unmarshal(data, &in); err != nil {
 			return fmt.Errorf("detection %s: %w", key, err)
@@ -69,14 +101,44 @@ func (d *Detections) Apply(key string, data []byte) error {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if in.Status != "open" || len(in.Workflows) == 0 {
+	if was := d.open[key]; was != nil {
 		delete(d.open, key)
-		return nil
+		if was.shared.detections--; was.shared.detections == 0 {
+			delete(d.subjects, was.subject)
+		}
 	}
-	in.traffic, _ = event.ParseTrafficClass(in.Traffic)
-	in.rests = d.place(in.Workflows[0])
-	d.open[key] = &in
+	if in.Status == "open" && len(in.Workflows) > 0 {
+		d.open[key] = d.keep(&in)
+	}
 	return nil
+}
+
+// keep returns what is kept of a record.
+func (d *Detections) keep(in *record) *detection {
+	of := subject{
+		workflowType: in.Type, kind: in.Kind, key: in.Key, rests: d.intern(d.place(in.Workflows[0])), group: in.Workflow == nil,
+	}
+	of.traffic, _ = event.ParseTrafficClass(in.Traffic)
+	if c := in.Current; c != nil {
+		of.seq, of.current = c.Seq, d.position(c.At)
+	}
+	one := &detection{workflows: in.Workflows, count: in.Count, since: in.Since, owner: d.intern(in.Owner), cause: d.intern(in.Cause)}
+	if in.Used != nil {
+		one.used = d.position(in.Used.At)
+	}
+	if one.shared = d.subjects[of]; one.shared == nil {
+		one.shared = &shared{subject: of}
+		d.subjects[of] = one.shared
+	}
+	one.shared.detections++
+	return one
+}
+
+func (d *Detections) position(at *position) position {
+	if at == nil {
+		return position{}
+	}
+	return position{d.intern(at.Topic), at.Partition, at.Offset}
 }
 
 // Caught says that what there was at the start has been applied.
@@ -94,11 +156,11 @@ func (d *Detections) Open(workflowType string) int64 {
 	var groups int64
 	for _, one := range d.open {
 		switch {
-		case one.Type != workflowType:
-		case one.Workflow == nil:
-			groups = max(groups, one.Count)
+		case one.workflowType != workflowType:
+		case one.group:
+			groups = max(groups, one.count)
 		default:
-			seen[*one.Workflow] = true
+			seen[one.workflows[0]] = true
 		}
 	}
 	return max(int64(len(seen)), groups)
@@ -125,17 +187,14 @@ func (d *Detections) Fill(s *alerts.Snapshot) {
 	}
 	held := map[stale][]*detection{}
 	for _, one := range d.open {
-		for _, e := range entries[one.Type] {
-			k := stale{detection: e.Name, kind: one.Kind, key: one.Key, traffic: one.traffic == event.Live}
-			if one.Current != nil {
-				k.seq = one.Current.Seq
-			}
+		for _, e := range entries[one.workflowType] {
+			k := stale{detection: e.Name, kind: one.kind, key: one.key, seq: one.seq, traffic: one.traffic == event.Live}
 			held[k] = append(held[k], one)
 		}
 	}
 	for k, all := range held {
 		for i := range s.Contract.Detections {
-			if e := &s.Contract.Detections[i]; e.Name == k.detection && e.Workflow == all[0].Type {
+			if e := &s.Contract.Detections[i]; e.Name == k.detection && e.Workflow == all[0].workflowType {
 				s.Holdings = append(s.Holdings, holding(s.Now, e, k, all))
 			}
 		}
@@ -151,22 +210,22 @@ const mostNamed = 5
 // holding adds up the detections of one stale version.
 func holding(now event.Time, e *slo.Detection, k stale, all []*detection) alerts.Holding {
 	slices.SortFunc(all, func(a, b *detection) int {
-		return cmp.Or(cmp.Compare(a.Since, b.Since), strings.Compare(a.Workflows[0], b.Workflows[0]))
+		return cmp.Or(cmp.Compare(a.since, b.since), strings.Compare(a.workflows[0], b.workflows[0]))
 	})
-	h := alerts.Holding{Detection: e.Name, Workflow: e.Workflow, Kind: k.kind, Key: k.key, Seq: k.seq, Since: all[0].Since, Traffic: all[0].traffic}
+	h := alerts.Holding{Detection: e.Name, Workflow: e.Workflow, Kind: k.kind, Key: k.key, Seq: k.seq, Since: all[0].since, Traffic: all[0].traffic}
 	shares := map[[2]string]int64{}
 	for _, one := range all {
-		if now-one.Since <= event.Time(e.For) {
-			h.Waiting += one.Count
+		if now-one.since <= event.Time(e.For) {
+			h.Waiting += one.count
 			continue
 		}
-		h.Count += one.Count
+		h.Count += one.count
 		h.Rests = append(h.Rests, one.rests)
-		if one.Cause != "" {
-			shares[[2]string{one.Cause, one.Owner}] += one.Count
+		if one.cause != "" {
+			shares[[2]string{one.cause, one.owner}] += one.count
 		}
 		if len(h.Workflows) < mostNamed {
-			h.Workflows = append(h.Workflows, one.Workflows[:min(len(one.Workflows), mostNamed-len(h.Workflows))]...)
+			h.Workflows = append(h.Workflows, one.workflows[:min(len(one.workflows), mostNamed-len(h.Workflows))]...)
 			h.Evidence = append(h.Evidence, one.evidence()...)
 		}
 	}
@@ -184,12 +243,10 @@ func holding(now event.Time, e *slo.Detection, k stale, all []*detection) alerts
 // evidence is where it was loaded, and, for the first, what it was superseded by.
 func (one *detection) evidence() []alerts.Evidence {
 	var all []alerts.Evidence
-	if one.Used != nil && one.Used.At != nil {
-		at := one.Used.At
-		all = append(all, alerts.Evidence{Topic: at.Topic, Partition: at.Partition, Offset: at.Offset, Workflow: one.Workflows[0]})
+	if at := one.used; at.Topic != "" {
+		all = append(all, alerts.Evidence{Topic: at.Topic, Partition: at.Partition, Offset: at.Offset, Workflow: one.workflows[0]})
 	}
-	if one.Current != nil && one.Current.At != nil {
-		at := one.Current.At
+	if at := one.current; at.Topic != "" {
 		all = append(all, alerts.Evidence{Topic: at.Topic, Partition: at.Partition, Offset: at.Offset})
 	}
 	return all

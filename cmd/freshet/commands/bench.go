@@ -204,7 +204,7 @@ func (b *benchIngest) judge(ctx context.Context, engine *app.App, events int64, 
 func (b *benchIngest) rest(ctx context.Context, engine *app.App) error {
 	t := time.NewTicker(time.Second)
 	defer t.Stop()
-	const calm, patience = 3, 120 // seconds
+	const calm, patience = 8, 600 // seconds
 	rows, still := -1.0, 0
 	for n := 0; n < patience && still < calm; n++ {
 		select {

@@ -28,7 +28,7 @@ they have the windows and factors of the contract. Without -contracts.file only 
 			f.StringVar(&c.contracts, "contracts.file", "", "The contract whose objectives get rules.")
 			f.StringVar(&c.options.Job, "job", "freshet", "The job of Prometheus that scrapes Freshet.")
 			f.StringVar(&c.options.Owner, "owner", "freshet", "Label owner of the alerts about the engine itself.")
-			f.StringVar(&c.options.Runbooks, "runbooks.url", "", "What the names of the alerts are put behind to link their runbooks, with its last slash.")
+			f.StringVar(&c.options.Runbooks, "runbooks.url", "https://github.com/freshet-io/freshet/blob/main/docs/runbooks/", "What the names of the alerts are put behind to link their runbooks, with its last slash. Empty: no links.")
 		},
 		Run: c.run,
 	}

@@ -141,6 +141,14 @@ func (e *Engine) UseContract(file string) {
 	e.graph = a.Graph()
 }
 
+// Repartition is how many partitions the topics of the next start have.
+func (e *Engine) Repartition(n int) {
+	e.t.Helper()
+	e.expect += 2 * (n - e.cfg.Topics.Partitions)
+	e.cfg.Topics.Partitions = n
+	e.UseContract(e.cfg.ContractsFile)
+}
+
 // LoseRows gives the next start an empty data directory, as on another machine.
 func (e *Engine) LoseRows() { e.cfg.DataDir = e.t.TempDir() }
 

@@ -1,0 +1,88 @@
+package detections
+
+import (
+	"fmt"
+	"testing"
+	"time"
+)
+
+const short = `version: 1
+owners: {pay: {slack: "#pay"}, risk: {slack: "#risk"}}
+contexts:
+  policy: {owner: risk}
+workflows:
+  refund:
+    owner: pay
+    bounds: {policy: {max_age: 1h}}
+retention: {decisions: 2h, workflow_idle: 6h}
+lateness: {default: 100ms}
+`
+
+// TestWhatIsOldLeaves runs several days of event time, caught up on their own clock: nothing of it is late, ended workflows leave the table
+// when their decisions are too old to be amended, those without events are abandoned first, and the rows that are left are what the last hours
+// need. What comes again afterwards is late, and gets no second life.
+func TestWhatIsOldLeaves(t *testing.T) {
+	ctx := within(t, 2*time.Minute)
+	w := newWorld(t, short)
+	const hours, perHour, last = 96, 4, 8 // in the last hours something may still be needed
+	begin := time.Now().Add(-(hours + 1) * time.Hour)
+	w.Load(ctx, [][]byte{w.updated("p", 1, begin.Add(-time.Hour))})
+	var first [][]byte
+	for hour := range hours {
+		var lines [][]byte
+		for i := range perHour {
+			id, at := fmt.Sprintf("wf-%d-%d", hour, i), begin.Add(time.Duration(hour)*time.Hour+time.Duration(i)*time.Minute)
+			lines = append(lines, w.started(id, at), w.loaded(id, at, "p", 1), w.say("action.executed", id, at.Add(time.Minute), `{"decision_id":"d"}`))
+			if i > 0 { // the others are never heard of again
+				lines = append(lines, w.say("task.completed", id, at.Add(2*time.Minute), `{}`))
+			}
+		}
+		if hour == 0 {
+			first = lines
+		}
+		w.Load(ctx, lines)
+	}
+	w.Start(ctx)
+	w.AwaitNow(ctx)
+	rows := func() int {
+		live := map[string]bool{}
+		for _, r := range w.ReadAll(ctx, w.Graph().Workflows.Table) {
+			if live[string(r.Key)] = r.Value != nil; r.Value == nil || r.Key[0] == 0 {
+				delete(live, string(r.Key))
+			}
+		}
+		return len(live)
+	}
+	w.Until(ctx, func() string {
+		if n := rows(); n > last*perHour {
+			return fmt.Sprintf("%d of %d rows are left", n, hours*perHour)
+		}
+		return ""
+	})
+	late := func() float64 { return w.Counted("freshet_events_total", map[string]string{"result": "late"}) }
+	if n := late(); n != 0 {
+		t.Errorf("%v events were late", n)
+	}
+	for name, bounds := range map[string][2]float64{
+		"freshet_decisions_total":           {hours * perHour, hours * perHour},
+		"freshet_workflows_abandoned_total": {hours - last, hours},
+		"freshet_open_workflows":            {0, last},
+		"freshet_stale_holdings":            {0, last},
+	} {
+		if n := w.Counted(name, nil); n < bounds[0] || n > bounds[1] {
+			t.Errorf("%s is %v, want %v", name, n, bounds)
+		}
+	}
+	if n := w.Counted("freshet_purged_total", map[string]string{"what": "workflows"}); n < (hours-last)*perHour {
+		t.Errorf("%v workflows have been let go of", n)
+	}
+	said := len(w.ReadAll(ctx, w.Name("freshet.verdicts")))
+	w.Load(ctx, first)
+	w.AwaitNow(ctx)
+	if n := late(); n != float64(len(first)) {
+		t.Errorf("%v events were late when %d came again", n, len(first))
+	}
+	if is := len(w.ReadAll(ctx, w.Name("freshet.verdicts"))); is != said || rows() > last*perHour {
+		t.Errorf("%d verdict records, there were %d; %d rows", is, said, rows())
+	}
+}

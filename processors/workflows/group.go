@@ -190,6 +190,7 @@ func (g *Group) Committed(p *gateway.Partition, barrier uint64, next, newest []i
 	pt := p.User.(*partition)
 	pt.drive.committed(barrier)
 	pt.due.committed(barrier)
+	pt.pace.committed()
 	g.Reads.Moved(p.ID)
 }
 

@@ -2,20 +2,25 @@ package workflows
 
 import (
 	"sync"
+	"sync/atomic"
 
 	"github.com/freshet-io/freshet/topology"
 )
 
-// pace lets only so many units of a search wait at a time: what a change touches may be a million workflows, and input takes turns with
-// them.
+// pace lets only so many units of a search wait at a time, and so many rows change in a transaction for them: what a change touches may be
+// a million workflows, and input takes turns with them, in units and in transactions.
 type pace struct {
 	pt    *partition
 	slots chan struct{}
 	ended chan struct{}
 	once  sync.Once
+	held  atomic.Int32 // slots that the next transaction gives back
 }
 
-const paceUnits = 4
+const (
+	paceUnits = 4
+	paceRows  = 1024
+)
 
 func (p *pace) start(pt *partition) {
 	p.pt, p.slots, p.ended = pt, make(chan struct{}, paceUnits), make(chan struct{})
@@ -35,4 +40,17 @@ func (p *pace) send(m recheck) bool {
 }
 
 // ran is called when a unit has run.
-func (p *pace) ran() { <-p.slots }
+func (p *pace) ran() {
+	if p.pt.p.Rows.Dirty() >= paceRows {
+		p.held.Add(1)
+		return
+	}
+	<-p.slots
+}
+
+// committed is told of a transaction, by the committer.
+func (p *pace) committed() {
+	for n := p.held.Swap(0); n > 0; n-- {
+		<-p.slots
+	}
+}

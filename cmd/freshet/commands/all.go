@@ -16,7 +16,7 @@ func New() *cli.Program {
 			importOpenSLOCommand(), rulesCommand(), dashboardsCommand(), sloBacktestCommand(),
 			deadLettersListCommand(), deadLettersRedriveCommand(),
 			alertsCommand(), alertsTestCommand(), alertsWhyCommand(),
-			benchIngestCommand(), versionCommand(),
+			benchIngestCommand(), benchFanoutCommand(), versionCommand(),
 		},
 	}
 }

@@ -436,6 +436,20 @@ func (it *Item) Versions() []*Version {
 	return vs
 }
 
+// VersionsThrough returns the versions up to a seq, by seq.
+func (it *Item) VersionsThrough(seq int64) []*Version {
+	var vs []*Version
+	for _, b := range it.blocks {
+		for i := range b.entries {
+			if b.entries[i].seq > seq {
+				return vs
+			}
+			vs = append(vs, b.entries[i].v)
+		}
+	}
+	return vs
+}
+
 // Version returns the version with a seq, nil if it is not known.
 func (it *Item) Version(seq int64) *Version {
 	if e := it.find(seq); e != nil {

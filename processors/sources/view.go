@@ -23,13 +23,6 @@ import (
 	"github.com/lovoo/goka/storage"
 )
 
-// Change says that what is known of an item, or of a whole kind (Key ""), is another than before.
-type Change struct {
-	Kind, Key string
-	From      event.Time // uses with t ≥ From may have changed; uses before it only if they are unsettled about the item
-	Versions  bool       // versions have come, gone or changed; else it is about signs of life and availability
-}
-
 // View is what this instance knows of all sources: the whole sources table, decoded, in memory. Readers see items as immutable values.
 // It implements freshness.Sources.
 type View struct {
@@ -77,7 +70,10 @@ type kindLife struct {
 	waiting bool
 }
 
-const beginning = event.Time(-1 << 62)
+const (
+	beginning = event.Time(-1 << 62)
+	never     = event.Time(1<<63 - 1) // no use is that late
+)
 
 // NewView returns an empty view of a sources table with so many partitions.
 func NewView(table string, partitions int32, logger log.Logger) *View {
@@ -297,9 +293,10 @@ func (v *View) update(partition int32, offset int64, key string, value []byte) (
 	next := old.WithHead(head)
 	e.item.Store(next)
 	e.offset.Store(offset)
-	if from, changed := headChange(old.Head(), head); changed {
-		cut := head.HasCut && (!old.Head().HasCut || head.Cut > old.Head().Cut)
-		return []Change{{Kind: kind, Key: item, From: from, Versions: cut}}, nil
+	from, changed := headChange(old.Head(), head)
+	cut := cutOf(old, head)
+	if changed || cut != nil {
+		return []Change{{Kind: kind, Key: item, From: from, Cut: cut}}, nil
 	}
 	return nil, nil
 }
@@ -364,43 +361,6 @@ func (v *View) forget(kind, key string, offset int64) []Change {
 	e.item.Store(freshness.NewItem(kind, key))
 	e.offset.Store(offset)
 	return []Change{{Kind: kind, Key: key, From: beginning, Versions: true}}
-}
-
-// headChange returns from when on a new head changes uses.
-func headChange(old, head freshness.ItemHead) (from event.Time, changed bool) {
-	from = event.Time(1<<63 - 1)
-	note := func(t event.Time) { from, changed = min(from, t), true }
-	if head.HasLife && (!old.HasLife || head.Life > old.Life) {
-		if old.HasLife {
-			note(old.Life)
-		} else {
-			note(beginning)
-		}
-	}
-	if head.HasCut && (!old.HasCut || head.Cut > old.Cut) {
-		note(beginning)
-	}
-	known := make(map[freshness.Availability]bool, len(old.Available))
-	for _, a := range old.Available {
-		known[a] = true
-	}
-	for _, a := range head.Available {
-		if !known[a] {
-			note(a.Time)
-		}
-	}
-	if len(head.Losers) != len(old.Losers) {
-		seen := make(map[freshness.Loser]bool, len(old.Losers))
-		for _, l := range old.Losers {
-			seen[l] = true
-		}
-		for _, l := range head.Losers {
-			if !seen[l] {
-				note(l.Time)
-			}
-		}
-	}
-	return from, changed
 }
 
 func (v *View) kindBeat(kind string, life event.Time) []Change {

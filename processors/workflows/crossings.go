@@ -7,6 +7,7 @@ import (
 
 	"github.com/freshet-io/freshet/event"
 	"github.com/freshet-io/freshet/freshness"
+	"github.com/freshet-io/freshet/processors/sources"
 	"github.com/freshet-io/freshet/state"
 	"github.com/go-kit/log/level"
 )
@@ -167,11 +168,7 @@ func (c *crossings) changed(k itemKey, from event.Time, found map[string]change)
 		hash := itemHash(k.kind, k.key)
 		err := c.scan(binary.BigEndian.AppendUint64([]byte{heldEntry}, hash), appendHeld(nil, held{hash: hash, seq: 1<<63 - 1}, "\xff\xff\xff\xff"),
 			func(_ held, workflow string, _ itemKey) bool {
-				one := n
-				if before, known := found[workflow]; known {
-					one = one.and(before)
-				}
-				found[workflow] = one
+				add(found, workflow, n)
 				return true
 			})
 		if err != nil {
@@ -179,6 +176,25 @@ func (c *crossings) changed(k itemKey, from event.Time, found map[string]change)
 		}
 	}
 	return c.register(k, complete)
+}
+
+// cut adds the workflows that what an item's limit has left out concerns, and puts the item down for what is to come.
+func (c *crossings) cut(k itemKey, cut *sources.Cut, found map[string]change) error {
+	n := change{uses: oldest, held: oldest, versions: true}
+	if err := c.pt.drive.findCut(k, cut, n, found); err != nil {
+		return err
+	}
+	hash := itemHash(k.kind, k.key)
+	through := held{hash: hash, seq: cut.Through} // those that go by a name come first
+	err := c.scan(binary.BigEndian.AppendUint64([]byte{heldEntry}, hash), appendHeld(nil, through, "\xff\xff\xff\xff"),
+		func(_ held, workflow string, _ itemKey) bool {
+			add(found, workflow, n)
+			return true
+		})
+	if err != nil {
+		return err
+	}
+	return c.register(k, c.pt.clock.Complete())
 }
 
 // tick begins a sweep of what the clocks have passed, unless one is on its way.

@@ -38,8 +38,9 @@ type itemKey struct{ kind, key string }
 // change says from when on uses, and what is held, may be other than they were.
 type change struct {
 	uses, held event.Time
-	versions   bool // held may be another one at all
-	group      bool // a group has begun or ceased to speak for what is held
+	versions   bool         // held may be another one at all
+	group      bool         // a group has begun or ceased to speak for what is held
+	cut        *sources.Cut // what an item's limit has left out, nil: nothing
 }
 
 func (c change) and(o change) change {
@@ -91,7 +92,7 @@ func (d *driver) hear(c sources.Change) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	k := itemKey{c.Kind, c.Key}
-	n := change{uses: c.From, held: never}
+	n := change{uses: c.From, held: never, cut: c.Cut}
 	if c.Versions {
 		n.held, n.versions = c.From, true
 	}
@@ -183,6 +184,9 @@ func (d *driver) search(changes map[itemKey]change) {
 		if err == nil && c.versions {
 			err = d.pt.crossings.changed(k, c.held, found)
 		}
+		if err == nil && c.cut != nil {
+			err = d.pt.crossings.cut(k, c.cut, found)
+		}
 		if err != nil {
 			_ = level.Error(d.pt.g.Logger).Log("msg", "index of workflows cannot be searched", "partition", d.pt.p.ID, "err", err)
 			return // nothing is driven, and the cursor does not move: the next owner does it again
@@ -200,6 +204,33 @@ func (d *driver) search(changes map[itemKey]change) {
 	}
 	m.last = true
 	d.pt.pace.send(m)
+}
+
+// findCut adds the workflows that what an item's limit has left out may concern.
+func (d *driver) findCut(k itemKey, cut *sources.Cut, c change, found map[string]change) error {
+	lower := binary.BigEndian.AppendUint64([]byte{itemEntry}, itemHash(k.kind, k.key))
+	upper := appendItem(nil, itemHash(k.kind, k.key), oldest, "\xff\xff\xff\xff")
+	return d.pt.g.DB.ScanIndex(state.Workflows, d.pt.p.ID, lower, upper, func(key, value []byte) bool {
+		if len(key) > itemKeyLen && concerns(cut, key, value) {
+			add(found, string(key[itemKeyLen:]), c)
+		}
+		return true
+	})
+}
+
+// concerns says whether a cut may change what is said of a workflow, by an entry of the item's index.
+func concerns(cut *sources.Cut, key, value []byte) bool {
+	last := event.Time(^binary.BigEndian.Uint64(key[itemKeyLen-8:]) ^ 1<<63)
+	least, most, first := parseItem(value)
+	return cut.Concerns(least, most, first, last)
+}
+
+// add joins a change to what has been found of a workflow.
+func add(found map[string]change, workflow string, c change) {
+	if before, known := found[workflow]; known {
+		c = c.and(before)
+	}
+	found[workflow] = c
 }
 
 // find adds the workflows whose latest use of an item is not before an instant, or which are unsettled about one.
@@ -226,12 +257,7 @@ func (d *driver) find(k itemKey, from event.Time, c change, found map[string]cha
 func (d *driver) scan(lower, upper []byte, from event.Time, c change, found map[string]change) error {
 	return d.pt.g.DB.ScanIndex(state.Workflows, d.pt.p.ID, lower, upper, func(key, _ []byte) bool {
 		if len(key) > itemKeyLen && (from <= oldest || ^binary.BigEndian.Uint64(key[itemKeyLen-8:]) >= sortable(from)) {
-			workflow := string(key[itemKeyLen:])
-			n := c
-			if before, known := found[workflow]; known {
-				n = n.and(before)
-			}
-			found[workflow] = n
+			add(found, string(key[itemKeyLen:]), c)
 		}
 		return true
 	})

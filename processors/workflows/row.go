@@ -3,6 +3,7 @@ package workflows
 import (
 	"cmp"
 	"encoding/binary"
+	"math"
 	"slices"
 
 	"github.com/cespare/xxhash/v2"
@@ -27,8 +28,9 @@ type row struct {
 
 // indexEntry is what the derived entries of a row are made of.
 type indexEntry struct {
-	items    []uint64   // hashes of the items it holds or used, sorted
+	items    []itemUse  // the items it holds or used, sorted by hash
 	at       event.Time // of its latest use, or its end, or always for one that any change may touch
+	first    event.Time // of its earliest use, never if there is none
 	deadline event.Time // earliest instant at which it has something to do, never if there is none
 	held     []held     // what it holds while it is open, sorted
 	stale    []stale    // its open detections, by group, sorted
@@ -39,6 +41,55 @@ type stale struct {
 	group uint64
 	since event.Time
 	bound freshness.Reason
+}
+
+// itemUse is which versions of an item a workflow has loaded or used: all of them where it goes by a version's name.
+type itemUse struct {
+	hash        uint64
+	least, most int64
+}
+
+// allOf is an item of which any version may be in use.
+func allOf(hash uint64) itemUse { return itemUse{hash, math.MinInt64, math.MaxInt64} }
+
+// used returns the use of an item by one REF.
+func used(kind, key string, seq int64, hasSeq bool) itemUse {
+	hash := itemHash(kind, key)
+	if !hasSeq {
+		return allOf(hash)
+	}
+	return itemUse{hash, seq, seq}
+}
+
+// usedOf returns what may be used of an item that was loaded.
+func usedOf(it *freshness.Holding) itemUse {
+	u := itemUse{itemHash(it.Kind, it.Key), math.MaxInt64, math.MinInt64}
+	for i := range it.Loads {
+		ref := &it.Loads[i].Ref
+		if !ref.HasSeq {
+			return allOf(u.hash)
+		}
+		u.least, u.most = min(u.least, ref.Seq), max(u.most, ref.Seq)
+	}
+	if it.Cut || u.least > u.most { // loads have been let go of
+		return allOf(u.hash)
+	}
+	return u
+}
+
+// joinUses sorts uses by item and joins those of the same one.
+func joinUses(uses []itemUse) []itemUse {
+	slices.SortFunc(uses, func(a, b itemUse) int { return cmp.Compare(a.hash, b.hash) })
+	n := 0
+	for _, u := range uses {
+		if n > 0 && uses[n-1].hash == u.hash {
+			uses[n-1].least, uses[n-1].most = min(uses[n-1].least, u.least), max(uses[n-1].most, u.most)
+			continue
+		}
+		uses[n] = u
+		n++
+	}
+	return uses[:n]
 }
 
 // held is a version of an item that an open workflow holds.
@@ -66,7 +117,7 @@ const (
 )
 
 func newRow(w *freshness.Workflow) *row {
-	r := &row{w: w, due: never, blocked: never, from: oldest, indexed: indexEntry{at: oldest, deadline: never}}
+	r := &row{w: w, due: never, blocked: never, from: oldest, indexed: indexEntry{at: oldest, first: never, deadline: never}}
 	for i := range w.Uses {
 		if w.Uses[i].Said.Revision == 0 {
 			r.pending++
@@ -104,9 +155,9 @@ func (r *row) Pinned() bool { return r.pending > 0 }
 // entry computes what the index has to say of a row now.
 func (r *row) entry() indexEntry {
 	if r.gone {
-		return indexEntry{at: oldest, deadline: never}
+		return indexEntry{at: oldest, first: never, deadline: never}
 	}
-	e := indexEntry{at: oldest, deadline: never}
+	e := indexEntry{at: oldest, first: never, deadline: never}
 	for _, at := range []event.Time{r.w.Look, r.w.Life} {
 		if at != 0 {
 			e.deadline = min(e.deadline, at)
@@ -131,10 +182,11 @@ func (r *row) entry() indexEntry {
 		if u.Said.Revision == 0 {
 			e.deadline = min(e.deadline, u.Time)
 		}
-		e.at = max(e.at, u.Time)
+		e.at, e.first = max(e.at, u.Time), min(e.first, u.Time)
 		unsettled = unsettled || u.Said.Unsettled
 		for j := range u.BasedOn {
-			e.items = append(e.items, itemHash(u.BasedOn[j].Kind, u.BasedOn[j].Key))
+			ref := &u.BasedOn[j]
+			e.items = append(e.items, used(ref.Kind, ref.Key, ref.Seq, ref.HasSeq))
 		}
 	}
 	if unsettled {
@@ -146,10 +198,13 @@ func (r *row) entry() indexEntry {
 	}
 	e.items = slices.Grow(e.items, len(r.w.Items))
 	for i := range r.w.Items {
-		e.items = append(e.items, itemHash(r.w.Items[i].Kind, r.w.Items[i].Key))
+		it := &r.w.Items[i]
+		e.items = append(e.items, usedOf(it))
 	}
-	slices.Sort(e.items)
-	e.items = slices.Compact(e.items)
+	if len(e.items) == 0 {
+		e.items = append(e.items, allOf(itemHash("", ""))) // a contract may change what is said of a use without items
+	}
+	e.items = joinUses(e.items)
 	return e
 }
 
@@ -176,13 +231,13 @@ func (r *row) held() []held {
 const heldLoads = 3
 
 // appendKinds appends the hashes of whole kinds: a heartbeat of one may change what is said of an item that no source has ever named.
-func (r *row) appendKinds(items []uint64) []uint64 {
+func (r *row) appendKinds(items []itemUse) []itemUse {
 	for i := range r.w.Items {
-		items = append(items, itemHash(r.w.Items[i].Kind, ""))
+		items = append(items, allOf(itemHash(r.w.Items[i].Kind, "")))
 	}
 	for i := range r.w.Uses {
 		for j := range r.w.Uses[i].BasedOn {
-			items = append(items, itemHash(r.w.Uses[i].BasedOn[j].Kind, ""))
+			items = append(items, allOf(itemHash(r.w.Uses[i].BasedOn[j].Kind, "")))
 		}
 	}
 	return items
@@ -212,20 +267,28 @@ func (r *row) Index(w *state.IndexWriter) {
 			w.Set(appendGroup(nil, s.group, r.w.ID), append(binary.BigEndian.AppendUint64(nil, sortable(s.since)), byte(s.bound)))
 		}
 	}
-	if was.at == is.at && slices.Equal(was.items, is.items) {
+	r.indexItems(w, &was, &is, key)
+}
+
+// indexItems stages the entries of items that have changed.
+func (r *row) indexItems(w *state.IndexWriter, was, is *indexEntry, key []byte) {
+	same := was.at == is.at && was.first == is.first
+	if same && slices.Equal(was.items, is.items) {
 		return
 	}
-	for _, h := range was.items {
-		if was.at != is.at || !contains(is.items, h) {
-			key = appendItem(key[:0], h, was.at, r.w.ID)
+	for _, u := range was.items {
+		if was.at != is.at || find(is.items, u.hash) == nil {
+			key = appendItem(key[:0], u.hash, was.at, r.w.ID)
 			w.Delete(key)
 		}
 	}
-	for _, h := range is.items {
-		if was.at != is.at || !contains(was.items, h) {
-			key = appendItem(key[:0], h, is.at, r.w.ID)
-			w.Set(key, nil)
+	var value [itemValueLen]byte
+	for _, u := range is.items {
+		if had := find(was.items, u.hash); same && had != nil && *had == u {
+			continue
 		}
+		key = appendItem(key[:0], u.hash, is.at, r.w.ID)
+		w.Set(key, u.append(value[:0], is.first))
 	}
 }
 
@@ -260,15 +323,19 @@ func (r *row) indexHeld(w *state.IndexWriter, was, is []held, key []byte) []byte
 	return key
 }
 
-func contains(sorted []uint64, h uint64) bool {
-	_, ok := slices.BinarySearch(sorted, h)
-	return ok
+// find returns the use of an item among those sorted by item, nil if there is none.
+func find(sorted []itemUse, hash uint64) *itemUse {
+	i, ok := slices.BinarySearchFunc(sorted, hash, func(u itemUse, h uint64) int { return cmp.Compare(u.hash, h) })
+	if !ok {
+		return nil
+	}
+	return &sorted[i]
 }
 
 // ---- keys of the derived entries. Items are named by a hash: a collision judges a workflow once more, for nothing.
 
 const (
-	itemEntry     = 'i' // hash of the item, latest use first, workflow
+	itemEntry     = 'i' // hash of the item, latest use first, workflow → least and greatest seq of it, earliest use
 	deadlineEntry = 'd' // instant, workflow
 	groupEntry    = 'g' // hash of type and stale version, workflow → since, bound: of open detections
 	heldEntry     = 'h' // hash of the item, version, workflow → kind/key: of open workflows
@@ -291,6 +358,23 @@ func appendItem(b []byte, hash uint64, at event.Time, workflow string) []byte {
 	b = binary.BigEndian.AppendUint64(b, hash)
 	b = binary.BigEndian.AppendUint64(b, ^sortable(at))
 	return append(b, workflow...)
+}
+
+const itemValueLen = 8 + 8 + 8
+
+// append appends the value of the item's entry.
+func (u itemUse) append(b []byte, first event.Time) []byte {
+	b = binary.BigEndian.AppendUint64(b, uint64(u.least))
+	b = binary.BigEndian.AppendUint64(b, uint64(u.most))
+	return binary.BigEndian.AppendUint64(b, uint64(first))
+}
+
+// parseItem reads the value of an item's entry.
+func parseItem(value []byte) (least, most int64, first event.Time) {
+	if len(value) != itemValueLen {
+		return math.MinInt64, math.MaxInt64, oldest
+	}
+	return int64(binary.BigEndian.Uint64(value)), int64(binary.BigEndian.Uint64(value[8:])), event.Time(binary.BigEndian.Uint64(value[16:]))
 }
 
 func appendDeadline(b []byte, t event.Time, workflow string) []byte {
@@ -364,7 +448,7 @@ func (s schema) Recovered(w *state.IndexWriter, key string, was, is []byte) erro
 	if _, _, control := topology.ControlPartition(key); control {
 		return nil
 	}
-	r := &row{w: &freshness.Workflow{ID: key}, gone: true, indexed: indexEntry{at: oldest, deadline: never}}
+	r := &row{w: &freshness.Workflow{ID: key}, gone: true, indexed: indexEntry{at: oldest, first: never, deadline: never}}
 	if was != nil {
 		old, err := state.DecodeWorkflow(key, was, s.intern)
 		if err != nil {

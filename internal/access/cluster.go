@@ -63,9 +63,10 @@ func (c Config) Cluster(addrs ...string) (Cluster, error) {
 
 func (k Cluster) String() string { return strings.Join(k.Addrs, ",") }
 
-// Kgo returns the options of a franz-go client, followed by more.
+// Kgo returns the options of a franz-go client, followed by more. A client has nothing to tell the brokers when it is closed, no end of a
+// fetch session and no last metrics: each would take a second where they are gone, and an engine closes its clients one after another.
 func (k Cluster) Kgo(more ...kgo.Opt) []kgo.Opt {
-	opts := []kgo.Opt{kgo.SeedBrokers(k.Addrs...)}
+	opts := []kgo.Opt{kgo.SeedBrokers(k.Addrs...), kgo.DisableClientMetrics(), kgo.DisableFetchSessions()}
 	if k.tls != nil {
 		opts = append(opts, kgo.DialTLSConfig(k.tls.Clone()))
 	}

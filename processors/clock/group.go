@@ -34,8 +34,9 @@ type Group struct {
 	m       *metrics.Metrics
 	logger  log.Logger
 
-	mu    sync.RWMutex
-	parts map[int32]*groupPartition
+	mu      sync.RWMutex
+	parts   map[int32]*groupPartition
+	stopped map[int32]*groupPartition // what they showed last, of a session that has ended
 
 	silent bool // the origins could not be asked; of Tick
 }
@@ -79,7 +80,7 @@ const beginning = event.Time(-1 << 62)
 func NewGroup(name string, inputs []GroupInput, bounds func(topic string) Bounds, shared []Part, origins *Origins, poller *Poller, m *metrics.Metrics, logger log.Logger) *Group {
 	return &Group{
 		name: name, inputs: inputs, bounds: bounds, shared: shared, origins: origins, poller: poller, m: m, logger: logger,
-		parts: map[int32]*groupPartition{},
+		parts: map[int32]*groupPartition{}, stopped: map[int32]*groupPartition{},
 	}
 }
 
@@ -173,11 +174,36 @@ func (g *Group) Revoked(p *gateway.Partition) {
 	}
 }
 
+// Stopped is Revoked for a partition whose rows are still answered from: Read and Position show what they showed last, until Reset.
+func (g *Group) Stopped(p *gateway.Partition) {
+	g.mu.Lock()
+	if gp := g.parts[p.ID]; gp != nil {
+		g.stopped[p.ID] = gp
+	}
+	g.mu.Unlock()
+	g.Revoked(p)
+}
+
+// Reset forgets the partitions that have been stopped.
+func (g *Group) Reset() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	clear(g.stopped)
+}
+
+// shown returns a partition that runs, or has been stopped; nil if there is none.
+func (g *Group) shown(partition int32) *groupPartition {
+	g.mu.RLock()
+	defer g.mu.RUnlock()
+	if gp := g.parts[partition]; gp != nil {
+		return gp
+	}
+	return g.stopped[partition]
+}
+
 // Read returns through when a partition is applied (live: known) and complete (the beginning of time, if not known).
 func (g *Group) Read(partition int32) (applied, complete event.Time, live bool) {
-	g.mu.RLock()
-	gp := g.parts[partition]
-	g.mu.RUnlock()
+	gp := g.shown(partition)
 	if gp == nil {
 		return beginning, beginning, false
 	}
@@ -187,9 +213,7 @@ func (g *Group) Read(partition int32) (applied, complete event.Time, live bool) 
 // Position returns the offset below which everything on a partition of an input has been applied and committed, false if it is not known
 // here.
 func (g *Group) Position(topic string, partition int32) (int64, bool) {
-	g.mu.RLock()
-	gp := g.parts[partition]
-	g.mu.RUnlock()
+	gp := g.shown(partition)
 	if gp == nil {
 		return 0, false
 	}

@@ -57,6 +57,7 @@ type Spec struct {
 	TxnID    string // transactional.id
 	Fence    string // prefix of the transactional ids of the group's instances
 	Peer     string // address that the instance announces to the others of the group, "" for none
+	Begin    func() // called when a session begins, before anything is restored; nil for none
 
 	BatchBytes int32 // largest batch that is written, 0: what fits a table
 }

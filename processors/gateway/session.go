@@ -127,6 +127,9 @@ func (h *handler) Setup(sess sarama.ConsumerGroupSession) error {
 		}
 	}
 	g.current.Store(s)
+	if g.spec.Begin != nil {
+		g.spec.Begin()
+	}
 	g.m.Sessions.WithLabelValues(g.spec.Name).Inc()
 	begin := time.Now()
 	h.show(metrics.Restoring)

@@ -30,7 +30,7 @@ func (s *session) transaction(ctx context.Context, client *kgo.Client, all []tak
 		err = s.txnOffsets(ctx, client, all)
 	}
 	if err != nil {
-		abort, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+		abort, cancel := context.WithTimeout(context.WithoutCancel(ctx), abortTime)
 		defer cancel()
 		if e := client.EndTransaction(abort, kgo.TryAbort); e != nil {
 			_ = level.Debug(s.g.logger).Log("msg", "abort", "err", e)
@@ -44,6 +44,9 @@ func (s *session) transaction(ctx context.Context, client *kgo.Client, all []tak
 	await.Point(await.AfterEnd)
 	return ends, nil
 }
+
+// abortTime is how long an abort is tried: what it leaves open, the next client's first request ends.
+const abortTime = 2 * time.Second
 
 // produce sends the records and waits for all acknowledgements. With a limit, topics go one after the other, and so many bytes of one at
 // a time: then it is known which topic refuses, and batches are small.

@@ -155,13 +155,19 @@ func (g *Group) Claimed(p *gateway.Partition, input int, initial int64) {
 	g.Clock.Claimed(p, input, initial)
 }
 
-// Revoke forgets a partition.
+// Revoke ends the work on a partition. What is committed of it is still answered from, under a clock that stands still: the lag of the
+// answers grows, and soon none of them is fresh. Whether another instance has the partition by now, only the next session shows.
 func (g *Group) Revoke(p *gateway.Partition) {
-	g.Reads.Revoked(p.ID)
-	g.Clock.Revoked(p)
+	g.Clock.Stopped(p)
 	pt := p.User.(*partition)
 	pt.showOpen(-1)
 	pt.drive.stop()
+}
+
+// Begin forgets the partitions of the session before: from here on their rows are restored, or another instance's.
+func (g *Group) Begin() {
+	g.Reads.Reset()
+	g.Clock.Reset()
 }
 
 // cursorPace is how often the cursor is written at most: what lies between is driven again, for nothing.

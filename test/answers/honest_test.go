@@ -139,11 +139,14 @@ func TestBrokersThatAreGone(t *testing.T) {
 		t.Errorf("%v", gone)
 	}
 	later := e.until("unknown engine_behind", `{"workflow":"w"}`)
-	e.Until(e.ctx, func() string {
-		if later = e.check(`{"workflow":"w"}`); later["engine_lag_s"].(float64) > gone["engine_lag_s"].(float64)+0.5 {
+	e.Until(e.ctx, func() string { // also once the session has ended, and the partition is this instance's no longer for all it knows
+		later = e.check(`{"workflow":"w"}`)
+		if lag, known := later["engine_lag_s"].(float64); !known {
+			t.Fatalf("no lag: %v", later)
+		} else if lag > gone["engine_lag_s"].(float64)+0.5 && len(e.App.Partitions()) == 0 {
 			return ""
 		}
-		return "the lag does not grow"
+		return fmt.Sprintf("the lag does not grow, or the session does not end: %v", later)
 	})
 	if later["applied_through"] != gone["applied_through"] {
 		t.Errorf("the clock has moved from %v to %v without brokers", gone["applied_through"], later["applied_through"])
@@ -155,6 +158,33 @@ func TestBrokersThatAreGone(t *testing.T) {
 	}
 	broker(t, dir, addr)
 	e.until("fresh", `{"workflow":"w"}`)
+}
+
+// An engine whose brokers are gone stops when it is told to, soon after and long after: orchestrators kill what does not.
+func TestStopWithoutBrokers(t *testing.T) {
+	for name, lag := range map[string]float64{"at once": 0, "while sessions end": 4, "after a while": 15} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := broker(t, t.TempDir(), "127.0.0.1:0")
+			e := start(t, refunds, harness.Options{Partitions: 2, Brokers: b.Addr()})
+			e.policy(1)
+			e.loads("w", 1)
+			e.until("fresh", `{"workflow":"w"}`)
+			if err := services.StopAndAwaitTerminated(e.ctx, b); err != nil {
+				t.Fatal(err)
+			}
+			e.Until(e.ctx, func() string {
+				answer := e.check(`{"workflow":"w"}`)
+				if got, known := answer["engine_lag_s"].(float64); known && got >= lag {
+					return ""
+				}
+				return fmt.Sprint(answer)
+			})
+			began := time.Now()
+			e.Stop() // fails the test if modules do not stop in time
+			t.Log("stopped in", time.Since(began))
+		})
+	}
 }
 
 func broker(t *testing.T, dir, addr string) *embedded.Broker {

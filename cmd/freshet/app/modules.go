@@ -350,6 +350,8 @@ func (a *App) newWorkflows() (services.Service, error) {
 			Verdicts: a.graph.Verdicts, Detections: workflows.Topic{Name: a.graph.Detections, Partitions: int32(a.cfg.Topics.Partitions)},
 			Buckets: a.graph.Buckets, Reads: a.reads, CheckKey: a.query.Key(), Metrics: a.m, Now: a.now, Logger: a.logger,
 		})
-		return a.spec(g, state.Workflows, workflows.Schema), group
+		spec := a.spec(g, state.Workflows, workflows.Schema)
+		spec.Begin = group.Begin
+		return spec, group
 	}), nil
 }

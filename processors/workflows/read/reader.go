@@ -59,6 +59,13 @@ func (r *Reader) Assigned(partition int32) { r.parts[partition].own(true) }
 // Revoked tells that a partition is gone.
 func (r *Reader) Revoked(partition int32) { r.parts[partition].own(false) }
 
+// Reset tells that every partition is.
+func (r *Reader) Reset() {
+	for i := range r.parts {
+		r.parts[i].own(false)
+	}
+}
+
 func (p *part) own(owned bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -192,9 +199,7 @@ func (p *part) keep(id string, k kept, generation uint64) {
 
 // Close ends reading: from here on every row is not here. It returns once nobody reads any more.
 func (r *Reader) Close() {
-	for i := range r.parts {
-		r.parts[i].own(false)
-	}
+	r.Reset()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.closed = true

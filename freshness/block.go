@@ -185,7 +185,7 @@ func (it *Item) summarise() {
 
 // available adds an availability. It says nothing new if as late a seq was served as early.
 func (it *Item) available(a Availability, limit int) (*Item, ItemChange) {
-	if t, ok := it.servedFrom(a.Seq); ok && t <= a.Time || it.head.HasCut && a.Seq <= it.head.Cut {
+	if t, ok := it.ServedFrom(a.Seq); ok && t <= a.Time || it.head.HasCut && a.Seq <= it.head.Cut {
 		return it, ItemChange{}
 	}
 	if limit <= 0 {
@@ -262,8 +262,8 @@ func climb(stairs []stair, more []Availability) []stair {
 	return out
 }
 
-// servedFrom returns since when a seq, or a later one, has been served.
-func (it *Item) servedFrom(seq int64) (event.Time, bool) {
+// ServedFrom returns since when a seq, or a later one, has been served.
+func (it *Item) ServedFrom(seq int64) (event.Time, bool) {
 	i := sort.Search(len(it.stairs), func(i int) bool { s := it.stairs[i]; return s[len(s)-1].Seq >= seq })
 	if i == len(it.stairs) {
 		return 0, false

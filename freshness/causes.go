@@ -84,7 +84,7 @@ func (j *judging) divideStaleness(iv *ItemVerdict, p *kindPlan) {
 	iv.share(SourceLate, Duration(min(q, t)-tau), p.owner)
 	if p.reported {
 		served = forever
-		if v, ok := j.src.Item(iv.Kind, iv.Key).servedFrom(iv.star.Seq); ok {
+		if v, ok := j.src.Item(iv.Kind, iv.Key).ServedFrom(iv.star.Seq); ok {
 			served = max(q, v)
 		}
 		iv.share(ConsumerLag, Duration(min(served, t)-min(q, t)), p.serving)

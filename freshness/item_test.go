@@ -128,7 +128,7 @@ func compareMeasures(t *testing.T, r *rand.Rand, it *Item, p *plainItem, n int) 
 			from, served = a.Time, true
 		}
 	}
-	if got, ok := it.servedFrom(seq); ok != served || ok && got != from {
+	if got, ok := it.ServedFrom(seq); ok != served || ok && got != from {
 		t.Fatalf("%d is served from %d %v, want %d %v", seq, got, ok, from, served)
 	}
 }
@@ -298,7 +298,7 @@ func TestAvailabilityIsBounded(t *testing.T) {
 	if next := served(up, 349, 1); next != up {
 		t.Fatal("an availability that no version can need was kept")
 	}
-	if from, ok := served(up, 499, 5).servedFrom(350); !ok || from != 5 {
+	if from, ok := served(up, 499, 5).ServedFrom(350); !ok || from != 5 {
 		t.Fatalf("served from %d %v: a later version served earlier serves all before it", from, ok)
 	}
 }

@@ -282,6 +282,9 @@ type ItemVerdict struct {
 	silent bool       // its source is
 }
 
+// SupersededBy returns the version that came into force first of those that are newer than the one used, nil if none has by the instant.
+func (iv *ItemVerdict) SupersededBy() *Version { return iv.star }
+
 // Version is one version of a context item. It is read-only once it is in an Item.
 type Version struct {
 	Seq           int64

@@ -28,6 +28,14 @@ workflows:
       policy: {max_staleness: 60s, max_versions_behind: 1}
       score: {max_age: 30s}
 retention: {decisions: 24h}
+slos:
+  - name: refunds-fresh
+    workflow: refund
+    use: action.executed
+    objective: 0.99
+    window: 7d
+    owner: payments
+    alerting: {page: [{burn: 6, long: 6h, short: 30m}], min_events: 20}
 `
 
 // zero is the instant from which the tests count seconds.

@@ -38,7 +38,17 @@ type usage struct {
 	Verdict json.RawMessage `json:"verdict"`
 	Final   bool            `json:"final"`
 	CheckID *string         `json:"check_id"`
+	By      []superseding   `json:"superseded_by"`
 	Now     now             `json:"now"`
+}
+
+// superseding is the version that came into force first of those newer than the one an item was used in, by the instant of the use.
+type superseding struct {
+	Kind        string      `json:"kind"`
+	Key         string      `json:"key"`
+	Used        *int64      `json:"used_seq"`
+	Version     *version    `json:"version"`
+	AvailableAt *event.Time `json:"available_at"` // when it, or a later one, began to be served; null: nobody has said so
 }
 
 // now is how the items of a use stand at present.
@@ -156,7 +166,8 @@ type explaining struct {
 // use adds what is said of a use: at its instant, and now.
 func (x *explaining) use(u *freshness.Use) {
 	var v, present freshness.Verdict
-	x.row.Judge(u, x.Sources, x.Contracts.At(u.Time), &v)
+	contract := x.Contracts.At(u.Time)
+	x.row.Judge(u, x.Sources, contract, &v)
 	q := freshness.Question{At: x.at, Class: v.Class, HasClass: v.HasClass, HasItems: true}
 	for i := range v.Items {
 		it := &v.Items[i]
@@ -172,7 +183,7 @@ func (x *explaining) use(u *freshness.Use) {
 		items = freshness.AppendItemVerdict(items, x.row, &present.Items[i], present.Kind == freshness.IsStale)
 	}
 	x.Uses = append(x.Uses, usage{
-		Verdict: freshness.AppendVerdict(nil, x.row, u, &v, act.Text()), Final: u.Said.Revision > 0, CheckID: nameOrNull(u.CheckID),
+		Verdict: freshness.AppendVerdict(nil, x.row, u, &v, act.Text()), Final: u.Said.Revision > 0, CheckID: nameOrNull(u.CheckID), By: x.superseding(contract, &v),
 		Now: now{At: x.at, Verdict: present.Kind.String(), Reasons: present.Reasons.Names(), Items: append(items, ']')},
 	})
 	x.cite(u.Time, u.Kind.String(), x.row.TopicOf(u.At))
@@ -184,11 +195,35 @@ func (x *explaining) use(u *freshness.Use) {
 		if item := x.Sources.Item(it.Kind, it.Key); it.HasSeq && item.Len() > 0 {
 			x.version(item.Version(it.Seq))
 		}
+		x.version(it.SupersededBy())
 		x.version(it.Current)
 	}
 	for i := range present.Items {
 		x.version(present.Items[i].Current)
 	}
+}
+
+// superseding returns what superseded the items of a use, and since when that was served where the contract says that this is reported.
+func (x *explaining) superseding(c *freshness.Contract, v *freshness.Verdict) []superseding {
+	all := []superseding{}
+	for i := range v.Items {
+		it := &v.Items[i]
+		by := it.SupersededBy()
+		if by == nil {
+			continue
+		}
+		one := superseding{Kind: it.Kind, Key: it.Key, Version: versionOf(by)}
+		if it.HasSeq {
+			one.Used = &it.Seq
+		}
+		if said := c.Contexts[it.Kind]; said != nil && said.Reported {
+			if at, ok := x.Sources.Item(it.Kind, it.Key).ServedFrom(by.Seq); ok {
+				one.AvailableAt = &at
+			}
+		}
+		all = append(all, one)
+	}
+	return all
 }
 
 func (x *explaining) version(v *freshness.Version) {

@@ -20,6 +20,7 @@ import (
 	"github.com/freshet-io/freshet/internal/metrics"
 	"github.com/freshet-io/freshet/query/check"
 	"github.com/freshet-io/freshet/slo"
+	"github.com/freshet-io/freshet/slo/budget"
 	"github.com/go-kit/log"
 )
 
@@ -36,6 +37,8 @@ type fake struct {
 	next     chan struct{}
 	position int64 // of every input
 	row      func(id string) (*freshness.Workflow, error)
+
+	reading bool // how the objectives stand
 
 	feed      fakeFeed
 	changes   atomic.Uint64
@@ -200,7 +203,19 @@ func (f *fake) serve(t testing.TB, cfg Config) *Server {
 }
 
 func (f *fake) engine() Engine {
-	return Engine{Rows: f, Sources: sourcesOf{f}, Contracts: f, Records: f, Status: func() Status { return Status{Instance: "fake"} }, Feed: &f.feed, Changes: f.changes.Load}
+	return Engine{Rows: f, Sources: sourcesOf{f}, Contracts: f, Records: f, Status: func() Status { return Status{Instance: "fake"} }, Feed: &f.feed, Changes: f.changes.Load, Objectives: f.objectives}
+}
+
+// objectives says how the objectives stand: a use was fresh, another one stale.
+func (f *fake) objectives(now event.Time) ([]budget.State, bool) {
+	var states []budget.State
+	for i := range f.file.SLOs {
+		s := &f.file.SLOs[i]
+		var l budget.Ledger
+		l.Set(0, budget.Bucket{Start: budget.Start(now-minute, budget.Finest(s)), Size: budget.Finest(s), Counts: budget.Counts{Good: 1, Bad: 1}})
+		states = append(states, budget.Evaluate(s, &l, now))
+	}
+	return states, !f.reading
 }
 
 // post asks a server and returns the status and the answer.

@@ -225,14 +225,14 @@ type gathering struct {
 	only   int32 // partition that another instance asks for, -1: all
 	limit  int
 
-	found []any
-	here  []int32 // partitions that have been looked at
-	next  *cursor
+	found    []any
+	answered []int32 // partitions that have been looked at, here or elsewhere
+	next     *cursor
 }
 
 // gather begins a page as a request's parameters say.
 func gather(s *Server, e *Engine, r *http.Request, c *access.Client, p *parameters) gathering {
-	return gathering{Engine: e, server: s, r: r, client: c, only: p.partition(r), limit: p.limit(), found: []any{}, here: []int32{}}
+	return gathering{Engine: e, server: s, r: r, client: c, only: p.partition(r), limit: p.limit(), found: []any{}, answered: []int32{}}
 }
 
 // gather goes through the partitions from a place on until the page is full. Local adds the entries of one that is here, from behind a
@@ -249,14 +249,14 @@ func (g *gathering) gather(list string, from *cursor, local func(partition int32
 			}
 		}
 		if g.next != nil || from != nil && p < from.partition {
-			g.here = append(g.here, p)
+			g.answered = append(g.answered, p)
 			continue
 		}
 		if addr != "" {
 			g.elsewhere(list, addr, p, from)
 			continue
 		}
-		g.here = append(g.here, p)
+		g.answered = append(g.answered, p)
 		var after []byte
 		if from != nil && p == from.partition {
 			after = from.at
@@ -274,7 +274,7 @@ func (g *gathering) elsewhere(list, addr string, p int32, from *cursor) {
 	if !ok {
 		return
 	}
-	g.here = append(g.here, p)
+	g.answered = append(g.answered, p)
 	for _, one := range page.items {
 		g.found = append(g.found, one)
 	}

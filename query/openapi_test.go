@@ -78,7 +78,7 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 	conforms(t, doc, schema("Problem"), only(refusal, schema("Problem")), "refusal")
 	for path, name := range map[string]string{
 		"/v1/workflows": "Workflows", "/v1/workflows/w": "Workflow", "/v1/workflows/w/timeline": "Timeline", "/v1/decisions/w/d": "Explanation",
-		"/v1/sources/policy/p": "Source", "/v1/sources/policy/p/users": "Users", "/v1/status": "Status", "/v1/workflows/none": "Problem",
+		"/v1/sources/policy/p": "Source", "/v1/sources/policy/p/users": "Users", "/v1/status": "Status", "/v1/slos": "SLOs", "/v1/workflows/none": "Problem",
 	} {
 		_, got := get(t, h, path)
 		conforms(t, doc, schema(name), got, path)

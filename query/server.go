@@ -14,6 +14,7 @@ import (
 	"github.com/freshet-io/freshet/query/access"
 	"github.com/freshet-io/freshet/query/check"
 	"github.com/freshet-io/freshet/query/problem"
+	"github.com/freshet-io/freshet/slo/budget"
 	"github.com/go-kit/log"
 	"github.com/go-kit/log/level"
 )
@@ -26,8 +27,10 @@ type Engine struct {
 	Records   Records
 	Instances *Instances // nil: there are no others, or they are not asked
 	Status    func() Status
-	Feed      Feed
-	Changes   func() uint64 // how often what is known of the sources has changed
+	// Objectives says how the objectives stand at an instant; ok is false while it is still being read.
+	Objectives func(now event.Time) (states []budget.State, ok bool)
+	Feed       Feed
+	Changes    func() uint64 // how often what is known of the sources has changed
 }
 
 // Deps is what a Server works with.
@@ -95,6 +98,7 @@ func New(cfg Config, d Deps) (*Server, error) {
 		Route{"GET /v1/decisions/{workflow}/{decision}", access.Explain, s.owned("workflow", s.serveDecision)},
 		Route{"GET /v1/sources/{kind}/{key}", access.Read, s.serveSource},
 		Route{"GET /v1/sources/{kind}/{key}/users", access.Explain, s.serveUsers},
+		Route{"GET /v1/slos", access.Read, s.serveSLOs},
 		Route{"GET /v1/status", access.Read, s.serveStatus},
 		Route{"GET /v1/watch", access.Read, s.serveWatch},
 		Route{"GET /openapi.json", 0, s.serveOpenAPI},

@@ -262,7 +262,7 @@ func (s *Server) serveUsers(w http.ResponseWriter, r *http.Request, c *access.Cl
 		s.failed(w, err)
 		return
 	}
-	s.answer(w, map[string]any{"kind": l.kind, "key": l.key, "seq": l.seq, "users": l.found, "next": l.next, "partitions": map[string]any{"here": l.here, "of": e.Rows.Partitions()}})
+	s.answer(w, map[string]any{"kind": l.kind, "key": l.key, "seq": l.seq, "users": l.found, "next": l.next, "partitions": map[string]any{"answered": l.answered, "of": e.Rows.Partitions()}})
 }
 
 // recall is a page of the decisions that used an item.

@@ -27,13 +27,15 @@ type summary struct {
 }
 
 // workflowStates are the states a list can be asked for.
-func workflowStates() []string { return []string{"open", "ended", "seen"} }
+func workflowStates() []string { return []string{"open", "ended", "abandoned", "seen"} }
 
-// stateOf says how far a workflow has come: seen before its start, open, ended.
+// stateOf says how far a workflow has come: seen before its start, open, ended, or without an event for too long.
 func stateOf(w *freshness.Workflow) string {
 	switch {
 	case w.Over.Set:
 		return "ended"
+	case w.Abandoned:
+		return "abandoned"
 	case w.Open():
 		return "open"
 	}
@@ -57,7 +59,7 @@ func (s *Server) serveWorkflows(w http.ResponseWriter, r *http.Request, c *acces
 		s.failed(w, err)
 		return
 	}
-	s.answer(w, map[string]any{"workflows": l.found, "next": l.next, "partitions": map[string]any{"here": l.here, "of": e.Rows.Partitions()}})
+	s.answer(w, map[string]any{"workflows": l.found, "next": l.next, "partitions": map[string]any{"answered": l.answered, "of": e.Rows.Partitions()}})
 }
 
 // listing is a page of workflows that is being put together.
@@ -189,12 +191,73 @@ func (s *Server) serveWorkflow(w http.ResponseWriter, r *http.Request, c *access
 		"workflow": row.ID, "workflow_type": nameOrNull(row.Type.Name), "state": stateOf(row), "events": len(row.Lines),
 		"first_event_at": row.First, "last_event_at": row.Last, "started_at": markTime(row.Begun), "ended_at": markTime(row.Over), "ended_by": nil,
 		"items": heldOf(row), "live": json.RawMessage(live), "decisions": decisionsOf(row), "decisions_total": len(row.Uses),
-		"left_out": row.Cut, "partition": e.Rows.Partition(row.ID),
+		"detections": detectionsOf(row), "left_out": leftOutOf(&row.Cut), "partition": e.Rows.Partition(row.ID),
 	}
 	if row.Over.Set {
 		open["ended_by"] = row.Over.Type.String()
 	}
 	s.answer(w, open)
+}
+
+// detection is a stale item that an open workflow holds.
+type detection struct {
+	Kind       string      `json:"kind"`
+	Key        string      `json:"key"`
+	Version    *string     `json:"version"`
+	Seq        *int64      `json:"seq"`
+	Bound      string      `json:"bound"`
+	Since      event.Time  `json:"since"`
+	DetectedAt *event.Time `json:"detected_at"` // null: not said yet
+}
+
+// detectionsOf returns the detections that are open.
+func detectionsOf(w *freshness.Workflow) []detection {
+	open := []detection{}
+	for i := range w.Detections {
+		d := &w.Detections[i]
+		if !d.Open() {
+			continue
+		}
+		one := detection{Kind: d.Kind, Key: d.Key, Version: nameOrNull(d.Version), Bound: d.Bound.String(), Since: d.Since}
+		if d.HasSeq {
+			one.Seq = &d.Seq
+		}
+		if d.Revision > 0 {
+			one.DetectedAt = &d.DetectedAt
+		}
+		open = append(open, one)
+	}
+	return open
+}
+
+// leftOut is what limits have left out of a workflow: how many of each, and up to when.
+type leftOut struct {
+	Loads        int64       `json:"loads"`
+	Uses         int64       `json:"uses"`
+	Steps        int64       `json:"steps"`
+	Events       int64       `json:"events"`
+	Items        int64       `json:"items"`
+	Refs         int64       `json:"refs"`
+	LoadsThrough *event.Time `json:"loads_through"`
+	UsesThrough  *event.Time `json:"uses_through"`
+	StepsThrough *event.Time `json:"steps_through"`
+}
+
+// leftOutOf returns nil if nothing is.
+func leftOutOf(c *freshness.Cut) *leftOut {
+	if c.Loads|c.Uses|c.Steps|c.Lines|c.Items|c.Refs == 0 {
+		return nil
+	}
+	through := func(n int64, t event.Time) *event.Time {
+		if n == 0 {
+			return nil
+		}
+		return &t
+	}
+	return &leftOut{
+		Loads: c.Loads, Uses: c.Uses, Steps: c.Steps, Events: c.Lines, Items: c.Items, Refs: c.Refs,
+		LoadsThrough: through(c.Items, c.LoadsThrough), UsesThrough: through(c.Uses, c.UsesThrough), StepsThrough: through(c.Steps, c.StepsThrough),
+	}
 }
 
 func markTime(m freshness.Mark) *event.Time {

@@ -76,7 +76,7 @@ func (a *App) wire() error {
 		sourcesModule:   {storeModule, contractsModule},
 		workflowsModule: {storeModule, contractsModule, viewModule, peersModule},
 		rekeyModule:     {storeModule, contractsModule},
-		queryModule:     {sourcesModule, workflowsModule, rekeyModule, viewModule},
+		queryModule:     {sourcesModule, workflowsModule, rekeyModule, viewModule, slosModule},
 		slosModule:      {contractsModule},
 		Processor:       {guardModule, slosModule, sourcesModule, workflowsModule, rekeyModule, queryModule, httpModule},
 		alertingModule:  {storeModule, contractsModule, viewModule, slosModule},

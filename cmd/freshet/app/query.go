@@ -38,13 +38,14 @@ func (a *App) newQuery() (services.Service, error) {
 				Reader: a.reads, clock: a.clockOf(w.Name), partitioner: a.graph.Partitioner, partitions: w.Partitions, lateness: a.latest(w),
 				reach: &reach{graph: a.graph, logs: a.logs, view: a.view, rekeyed: a.rekeyed, clocks: a.clockOf},
 			},
-			Instances: a.instances(),
-			Sources:   &items{View: a.view, partitioner: a.graph.Partitioner, lateness: a.latest(s)},
-			Contracts: &a.contracts,
-			Records:   &records{graph: a.graph, logs: a.logs},
-			Status:    a.status,
-			Feed:      newFeed(a.graph, a.logs, a.cluster),
-			Changes:   changes.Load,
+			Instances:  a.instances(),
+			Sources:    &items{View: a.view, partitioner: a.graph.Partitioner, lateness: a.latest(s)},
+			Contracts:  &a.contracts,
+			Records:    &records{graph: a.graph, logs: a.logs},
+			Status:     a.status,
+			Objectives: a.objectives.States,
+			Feed:       newFeed(a.graph, a.logs, a.cluster),
+			Changes:    changes.Load,
 		})
 		return nil
 	}

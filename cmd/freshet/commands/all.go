@@ -11,7 +11,7 @@ func New() *cli.Program {
 		Version:  versionLine(),
 		Defaults: map[string]string{"instance.id": "the host name"},
 		Commands: []*cli.Command{
-			runCommand(), demoCommand(), loadCommand(), judgeCommand(), verdictsCommand(), checkCommand(), explainCommand(), workflowsCommand(), workflowsEraseCommand(), sourcesCommand(), statusCommand(), watchCommand(),
+			runCommand(), demoCommand(), loadCommand(), judgeCommand(), verdictsCommand(), checkCommand(), explainCommand(), workflowsCommand(), workflowsEraseCommand(), sourcesCommand(), slosCommand(), statusCommand(), watchCommand(),
 			topicsPlanCommand(), topicsApplyCommand(), topicsVerifyCommand(), topicsACLsCommand(), contractsCheckCommand(), contractsAcceptCommand(),
 			importOpenSLOCommand(), rulesCommand(), dashboardsCommand(), sloBacktestCommand(),
 			deadLettersListCommand(), deadLettersRedriveCommand(),

@@ -55,6 +55,7 @@ type explained struct {
 	Uses     []struct {
 		Verdict explainedVerdict `json:"verdict"`
 		Final   bool             `json:"final"`
+		By      []supersedingBy  `json:"superseded_by"`
 		Now     struct {
 			Verdict string   `json:"verdict"`
 			Reasons []string `json:"reasons"`
@@ -71,6 +72,33 @@ type explained struct {
 		JudgedAt time.Time `json:"judged_at"`
 	} `json:"revisions"`
 	Completeness json.RawMessage `json:"completeness"`
+}
+
+// supersedingBy is the version that superseded an item of a use.
+type supersedingBy struct {
+	Kind    string `json:"kind"`
+	Key     string `json:"key"`
+	Used    *int64 `json:"used_seq"`
+	Version struct {
+		Version *string `json:"version"`
+		Seq     int64   `json:"seq"`
+	} `json:"version"`
+	AvailableAt *time.Time `json:"available_at"`
+}
+
+// by is what is said of what superseded an item.
+func by(all []supersedingBy, it *client.Item) string {
+	for _, s := range all {
+		if s.Kind != it.Kind || s.Key != it.Key || s.Used == nil || it.Used.Seq == nil || *s.Used != *it.Used.Seq {
+			continue
+		}
+		said := " by " + versionCell(s.Version.Version, &s.Version.Seq)
+		if s.AvailableAt != nil {
+			said += ", served from " + stamp(*s.AvailableAt)
+		}
+		return said
+	}
+	return ""
 }
 
 type explainedVerdict struct {
@@ -145,7 +173,7 @@ func (e *explained) text() string {
 			b.WriteByte('\n')
 		}
 		for j := range v.Items {
-			itemText(&b, &v.Items[j])
+			itemText(&b, &v.Items[j], by(u.By, &v.Items[j]))
 		}
 		if now := u.Now; now.Verdict != "" && now.Verdict != v.Verdict {
 			fmt.Fprintf(&b, "  now it would be %s (%s)\n", now.Verdict, strings.Join(now.Reasons, ", "))
@@ -186,14 +214,14 @@ func (e *explained) timeline() []explainedEvent {
 
 const barWidth = 40
 
-// itemText appends an item with its causes as a bar.
-func itemText(b *strings.Builder, it *client.Item) {
+// itemText appends an item, with what superseded it and its causes as a bar.
+func itemText(b *strings.Builder, it *client.Item, by string) {
 	fmt.Fprintf(b, "  %s/%s %s: used %s", it.Kind, it.Key, it.Verdict, versionCell(it.Used.Version, it.Used.Seq))
 	if it.Current != nil {
 		fmt.Fprintf(b, ", in force %s", versionCell(it.Current.Version, &it.Current.Seq))
 	}
 	if it.SupersededAt != nil {
-		fmt.Fprintf(b, ", superseded at %s", stamp(*it.SupersededAt))
+		fmt.Fprintf(b, ", superseded at %s%s", stamp(*it.SupersededAt), by)
 	}
 	b.WriteByte('\n')
 	var total client.Seconds

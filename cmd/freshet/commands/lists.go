@@ -26,7 +26,7 @@ func workflowsCommand() *cli.Command {
 freshet workflows wf-7f3`,
 		Flags: func(f *flag.FlagSet) {
 			a.register(f)
-			f.StringVar(&state, "state", "", "Only those in this state: `open|ended|seen`.")
+			f.StringVar(&state, "state", "", "Only those in this state: `open|ended|abandoned|seen`.")
 			f.StringVar(&verdict, "verdict", "", "Only those whose live verdict is this: `fresh|stale|unknown`.")
 			f.StringVar(&kind, "type", "", "Only those of this workflow type.")
 			f.IntVar(&limit, "limit", 0, "How many at most. 0: as many as the server gives.")

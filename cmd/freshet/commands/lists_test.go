@@ -19,7 +19,7 @@ const item = `{"kind":"policy","key":"refund","verdict":"stale","reasons":["stal
 func answers() map[string]string {
 	return map[string]string{
 		"/v1/decisions/wf%2F1/d1": `{"workflow":"wf/1","decision_id":"d1","uses":[{"verdict":{"use":"action.executed","used_at":"2026-03-01T10:08:20Z","verdict":"stale","reasons":["staleness"],"revision":2,
-"staleness_s":300,"cause":"hold_approval","owner":"payments","items":[` + item + `],"check":{"verdict":"fresh","superseded_since":true}},"final":true,"now":{"verdict":"unknown","reasons":["no_context"]}}],
+"staleness_s":300,"cause":"hold_approval","owner":"payments","items":[` + item + `],"check":{"verdict":"fresh","superseded_since":true}},"final":true,"superseded_by":[{"kind":"policy","key":"refund","used_seq":17,"version":{"version":"v18","seq":18},"available_at":"2026-03-01T10:04:20Z"}],"now":{"verdict":"unknown","reasons":["no_context"]}}],
 "evidence":[{"time":"2026-03-01T10:08:20Z","type":"com.acme.action.executed","at":{"topic":"workflow.decision","partition":6,"offset":1},"data":{"decision_id":"d1"}},
 {"time":"2026-03-01T10:01:40Z","type":"context.loaded","at":{"topic":"workflow.context","partition":6,"offset":0},"gone":true}],
 "approvals":[{"time":"2026-03-01T10:08:10Z","type":"approval.granted","at":{"topic":"workflow.control","partition":6,"offset":2},"data":{}}],"tools":[],"override":null,
@@ -29,6 +29,9 @@ func answers() map[string]string {
 		"/v1/sources/policy/a%2Fb": `{"silent":true,"last_life":"2026-03-01T10:00:00Z","versions_total":1,"versions":[{"version":"v17","seq":17,"effective_at":"2026-03-01T09:59:00Z","published_at":"2026-03-01T09:59:01Z",
 "change":"updated","at":{"topic":"context.source","partition":6,"offset":0}}],"holders":[{"seq":17,"workflows":5,"first":["a","b","c","d"]}]}`,
 		"/v1/sources/policy/a%2Fb/users": `{"users":[{"workflow":"wf/1","decision_id":"d1","use":"action.executed","used_at":"2026-03-01T10:08:20Z","seq":17,"superseded_at":null,"staleness_s":300,"verdict":"stale"}]}`,
+		"/v1/slos": `{"at":"2026-03-01T10:08:20Z","slos":[{"slo":"refunds-fresh","objective":0.995,"window":"30d","budget_remaining_ratio":-0.25,"coverage_ratio":0.5,
+"windows":[{"window":"5m","good":0,"bad":0,"unknown":0,"good_ratio":null,"burn_rate":null},{"window":"30d","good":9,"bad":1,"unknown":0,"good_ratio":0.9,"burn_rate":20}],
+"rules":[{"severity":"page","burn":14.4,"long":"1h","short":"5m","outcome":"holds","holds":true}]}]}`,
 		"/v1/status": `{"instance":"one","version":"1.2","contract":"sha256:ab","ready":false,"why":"catching up","partitions":[{"group":"freshet-workflows","partition":3,"owner":null,"live":false,
 "applied_through":null,"lag_s":null,"records_behind":7,"held_by":"workflow.tool","held_why":"behind"}]}`,
 	}
@@ -63,12 +66,13 @@ func TestWhatTheServerKnowsIsShown(t *testing.T) {
 	}{
 		{"explain wf/1 d1", cli.ExitOK, []string{
 			"STALE  wf/1 d1, action.executed at 2026-03-01 10:08:20.000 (revision 2)", "cause hold_approval, owner payments, stale for 5m0s", "had asked, and was told fresh; superseded between",
-			"policy/refund stale: used v17@17, in force v19@19", "source_late    █ ", "now it would be unknown (no_context)", "workflow.context/6/0 (gone)", "action.executed revision 1: fresh"}},
+			"policy/refund stale: used v17@17, in force v19@19", "superseded at 2026-03-01 10:03:20.000 by v18@18, served from 2026-03-01 10:04:20.000", "source_late    █ ", "now it would be unknown (no_context)", "workflow.context/6/0 (gone)", "action.executed revision 1: fresh"}},
 		{"explain wf/1 d9", cli.ExitNo, []string{"nothing of that name"}},
 		{"workflows -state open -verdict stale -type refund -limit 5 -cursor c1", cli.ExitOK, []string{"wf/1      refund  open   stale", "-cursor c2"}},
 		{"workflows wf/1", cli.ExitOK, []string{"wf/1, refund, open, 6 events", "STALE  wf-7f3", "provisional"}},
 		{"sources policy/a/b", cli.ExitOK, []string{"1 versions, last sign of life 2026-03-01T10:00:00Z, SILENT", "v17@17", "a,b,c\n", " 5 "}},
 		{"sources policy/a/b -users -seq 17", cli.ExitOK, []string{"wf/1", "@17", "5m0s"}},
+		{"slos", cli.ExitOK, []string{"refunds-fresh  99.5%      90.000%  5m -, 30d 20.00", "-25.0%", "50.0%", "page burn 14.4 over 1h and 5m"}},
 		{"status", cli.ExitNo, []string{"NOT READY: catching up", "freshet-workflows  3", "workflow.tool behind"}},
 	} {
 		got := freshet(t, "", append(strings.Fields(c.args), "-server", s.URL, "-o", "table")...)
@@ -90,7 +94,7 @@ func TestWhatTheServerKnowsIsShown(t *testing.T) {
 	if want := `{"event":"verdict","id":"2","data":{"workflow":"wf/1"}}` + "\n"; !strings.HasPrefix(got.out, want) {
 		t.Errorf("watch: %+v", got)
 	}
-	for _, args := range []string{"explain w", "workflows a b", "sources policy", "sources", "status now", "watch w"} {
+	for _, args := range []string{"explain w", "workflows a b", "sources policy", "sources", "slos all", "status now", "watch w"} {
 		if got := freshet(t, "", strings.Fields(args)...); got.status != cli.ExitUsage {
 			t.Errorf("%s: %+v", args, got)
 		}

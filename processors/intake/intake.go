@@ -116,6 +116,7 @@ func size(r *kgo.Record) int {
 type Intake struct {
 	plan    *Plan
 	p       *gateway.Partition
+	config  func() event.Config // as the contract in force says
 	decoder *event.Decoder
 	m       *metrics.Metrics
 	record  event.Record
@@ -132,9 +133,9 @@ type origin struct {
 	time      event.Time
 }
 
-// New returns the intake of a partition.
-func New(plan *Plan, p *gateway.Partition, cfg event.Config, m *metrics.Metrics) *Intake {
-	return &Intake{plan: plan, p: p, decoder: event.NewDecoder(cfg), m: m}
+// New returns the intake of a partition. What events says of how far ahead an event may be is followed at once, the rest is not.
+func New(plan *Plan, p *gateway.Partition, events func() event.Config, m *metrics.Metrics) *Intake {
+	return &Intake{plan: plan, p: p, config: events, decoder: event.NewDecoder(events()), m: m}
 }
 
 // Take decodes a record into e and returns where it lies (the original, if it is a copy). It returns false when the record is done with:
@@ -180,6 +181,9 @@ func (k *Intake) decode(in *gateway.In, e *event.Event) (at freshness.Position, 
 		}
 	}
 	k.record.Headers = k.headers
+	if skew := k.config().MaxSkew; skew != 0 {
+		k.decoder.SetMaxSkew(skew)
+	}
 	reason := k.decoder.Decode(&k.record, e)
 	if reason != event.OK {
 		k.letter(reason, at)

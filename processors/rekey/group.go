@@ -30,7 +30,7 @@ type partition struct {
 
 // Assign starts a partition.
 func (g *Group) Assign(_ context.Context, p *gateway.Partition) error {
-	p.User = &partition{intake: intake.New(g.plan, p, g.events(), g.m)}
+	p.User = &partition{intake: intake.New(g.plan, p, g.events, g.m)}
 	g.clock.Assigned(p)
 	return nil
 }

@@ -58,7 +58,7 @@ const clockPace = 500 * time.Millisecond
 // Assign starts a partition.
 func (g *Group) Assign(_ context.Context, p *gateway.Partition) error {
 	key := topology.ControlKey(clockRow, p.ID)
-	pt := &partition{intake: intake.New(g.plan, p, g.events(), g.m), clock: &clockOf{key: key, applied: beginning, complete: beginning}}
+	pt := &partition{intake: intake.New(g.plan, p, g.events, g.m), clock: &clockOf{key: key, applied: beginning, complete: beginning}}
 	row, err := p.Rows.Row(key)
 	if err != nil {
 		return err

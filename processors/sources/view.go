@@ -28,6 +28,7 @@ import (
 type View struct {
 	table      string
 	partitions int32
+	pace       time.Duration // of the patrol
 	interner   *freshness.Interner
 	internMu   sync.Mutex
 	logger     log.Logger
@@ -50,8 +51,15 @@ type shard struct {
 type itemKey struct{ kind, key string }
 
 type entry struct {
-	item   atomic.Pointer[freshness.Item]
-	offset atomic.Int64 // of its last record in its partition
+	item      atomic.Pointer[freshness.Item]
+	partition atomic.Int32
+	offset    atomic.Int64 // of its last record in its partition
+}
+
+// at notes where the item's last record lies.
+func (e *entry) at(partition int32, offset int64) {
+	e.partition.Store(partition)
+	e.offset.Store(offset)
 }
 
 // clockCell is what is known of a partition of the table.
@@ -77,7 +85,7 @@ const (
 
 // NewView returns an empty view of a sources table with so many partitions.
 func NewView(table string, partitions int32, logger log.Logger) *View {
-	v := &View{table: table, partitions: partitions, interner: freshness.NewInterner(1 << 16), logger: logger, clocks: make([]clockCell, partitions), kinds: map[string]*kindLife{}, applied: beginning}
+	v := &View{table: table, partitions: partitions, pace: patrolPace, interner: freshness.NewInterner(1 << 16), logger: logger, clocks: make([]clockCell, partitions), kinds: map[string]*kindLife{}, applied: beginning}
 	for i := range v.shards {
 		v.shards[i].items = map[itemKey]*entry{}
 	}
@@ -240,7 +248,20 @@ func (v *View) read(ctx context.Context, brokers []string, cfg *sarama.Config, l
 	if err != nil {
 		return fmt.Errorf("view of %s: %w", v.table, err)
 	}
-	return view.Run(ctx)
+	lost, err := v.lost(ctx, logs)
+	if err != nil {
+		return err
+	}
+	reading, stop := context.WithCancelCause(ctx)
+	var beside sync.WaitGroup
+	defer beside.Wait()
+	defer stop(nil)
+	beside.Go(func() { v.patrol(reading, logs, view.Recovered, stop) })
+	beside.Go(func() { v.sweepWhen(reading, logs, lost) })
+	if err := view.Run(reading); err != nil {
+		return err
+	}
+	return context.Cause(reading)
 }
 
 // apply takes one record of the table. A record that cannot be read is said aloud and skipped: it must not stop the instance, and the
@@ -259,7 +280,7 @@ func (v *View) apply(partition int32, offset int64, key string, value []byte) {
 
 func (v *View) update(partition int32, offset int64, key string, value []byte) ([]Change, error) {
 	if kind, item, chunk, ok := parseChunkKey(key); ok {
-		return v.updateChunk(offset, kind, item, chunk, value)
+		return v.updateChunk(partition, offset, kind, item, chunk, value)
 	}
 	if name, of, ok := topology.ControlPartition(key); ok {
 		if name != clockRow || value == nil {
@@ -292,7 +313,7 @@ func (v *View) update(partition int32, offset int64, key string, value []byte) (
 	old := e.item.Load()
 	next := old.WithHead(head)
 	e.item.Store(next)
-	e.offset.Store(offset)
+	e.at(partition, offset)
 	from, changed := headChange(old.Head(), head)
 	cut := cutOf(old, head)
 	if changed || cut != nil {
@@ -318,7 +339,7 @@ func (v *View) entry(kind, key string) *entry {
 	return e
 }
 
-func (v *View) updateChunk(offset int64, kind, key string, chunk uint32, value []byte) ([]Change, error) {
+func (v *View) updateChunk(partition int32, offset int64, kind, key string, chunk uint32, value []byte) ([]Change, error) {
 	if value == nil {
 		return nil, nil // its versions went with a head that says so
 	}
@@ -343,7 +364,7 @@ func (v *View) updateChunk(offset int64, kind, key string, chunk uint32, value [
 		item = item.Put(n)
 	}
 	e.item.Store(item)
-	e.offset.Store(offset)
+	e.at(partition, offset)
 	if !changed {
 		return nil, nil
 	}

@@ -109,7 +109,7 @@ type partition struct {
 
 // Assign takes a partition over: it may judge once the View has reached the ends that the sources table has now.
 func (g *Group) Assign(ctx context.Context, p *gateway.Partition) error {
-	pt := &partition{g: g, p: p, intake: intake.New(g.Plan, p, g.Events(), g.Metrics), limits: g.Limits}
+	pt := &partition{g: g, p: p, intake: intake.New(g.Plan, p, g.Events, g.Metrics), limits: g.Limits}
 	pt.book = newBook(pt)
 	pt.limits.Intern = freshness.NewInterner(internLimit).Intern
 	key := topology.ControlKey("cursor", p.ID)

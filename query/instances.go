@@ -95,13 +95,36 @@ func (s *Server) passOn(w http.ResponseWriter, r *http.Request, c *access.Client
 	if err != nil {
 		return false
 	}
+	relay(w, a)
+	return true
+}
+
+// PassOn lets the instance answer that has a partition of another group than that of the workflows, once; it returns false if none is
+// known to, or that one has not.
+func (s *Server) PassOn(w http.ResponseWriter, r *http.Request, c *access.Client, to *Instances, partition int32, within time.Duration) bool {
+	if to == nil || hop(r.Context()) != nil {
+		return false
+	}
+	addr := to.Book.Owner(r.Context(), partition)
+	if addr == "" {
+		return false
+	}
+	a, err := s.askOf(r.Context(), to, addr, r.Method, r.URL.RequestURI(), nil, c, within)
+	if err != nil {
+		return false
+	}
+	relay(w, a)
+	return true
+}
+
+// relay answers with what another instance has answered.
+func relay(w http.ResponseWriter, a *peer.Answer) {
 	for _, name := range []string{"Content-Type", "Retry-After", "ETag"} {
 		if v := a.Header.Get(name); v != "" {
 			w.Header().Set(name, v)
 		}
 	}
 	say(w, a.Status, a.Body)
-	return true
 }
 
 // streamOn lets another instance send a stream of events; it returns false if that one has not begun.
@@ -140,9 +163,13 @@ func (s *Server) askAt(ctx context.Context, addr, method, path string, body []by
 	if e == nil || e.Instances == nil {
 		return nil, errNoInstances
 	}
+	return s.askOf(ctx, e.Instances, addr, method, path, body, c, within)
+}
+
+func (s *Server) askOf(ctx context.Context, of *Instances, addr, method, path string, body []byte, c *access.Client, within time.Duration) (*peer.Answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
-	a, err := e.Instances.Asker.Ask(ctx, addr, method, path, body, peer.Client{Name: c.Name, Types: c.Types()})
+	a, err := of.Asker.Ask(ctx, addr, method, path, body, peer.Client{Name: c.Name, Types: c.Types()})
 	if err != nil {
 		_ = level.Debug(s.Logger).Log("msg", "another instance has not answered", "err", err)
 		return nil, err

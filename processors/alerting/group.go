@@ -243,6 +243,13 @@ func (g *Group) fromMemory(on Gateway) {
 	g.Dispatcher.Offer(out.Due, false)
 }
 
+// Here says whether this instance evaluates.
+func (g *Group) Here() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.part != nil
+}
+
 // Rows returns the rows. Here is false if another instance evaluates.
 func (g *Group) Rows() (rows []*alerts.Row, here bool) {
 	g.mu.Lock()

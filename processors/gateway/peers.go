@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 // Peer is a member of the group as the brokers know it.
@@ -21,15 +22,20 @@ func (g *Gateway) Peers(ctx context.Context) ([]Peer, error) {
 	if client == nil {
 		return nil, errors.New("the group has not been joined")
 	}
-	groups, err := kadm.NewClient(client).DescribeGroups(ctx, g.spec.Name)
+	return Peers(ctx, client, g.spec.Name, g.spec.Inputs[0])
+}
+
+// Peers asks the same of a group that this instance need not be in, whose partitions are those of a topic.
+func Peers(ctx context.Context, client *kgo.Client, group, topic string) ([]Peer, error) {
+	groups, err := kadm.NewClient(client).DescribeGroups(ctx, group)
 	if err == nil {
 		err = groups.Error()
 	}
 	if err != nil {
-		return nil, fmt.Errorf("describe group %s: %w", g.spec.Name, err)
+		return nil, fmt.Errorf("describe group %s: %w", group, err)
 	}
 	var peers []Peer
-	for _, m := range groups[g.spec.Name].Members {
+	for _, m := range groups[group].Members {
 		p := Peer{}
 		if m.InstanceID != nil {
 			p.Instance = *m.InstanceID
@@ -39,7 +45,7 @@ func (g *Gateway) Peers(ctx context.Context) ([]Peer, error) {
 		}
 		if has, ok := m.Assigned.AsConsumer(); ok {
 			for _, t := range has.Topics {
-				if t.Topic == g.spec.Inputs[0] { // the others have the same partitions
+				if t.Topic == topic { // the others have the same partitions
 					p.Partitions = append(p.Partitions, t.Partitions...)
 				}
 			}

@@ -329,6 +329,48 @@ func TestTwoInstances(t *testing.T) {
 	}
 }
 
+// Whichever instance is asked for alerts, the one that evaluates answers: also a processor that never evaluates asks the dispatcher.
+func TestAnyInstanceAnswersForAlerts(t *testing.T) {
+	ctx := within(t)
+	r := newReceiver(t)
+	one := engine(t, r, harness.Options{Instance: "one"})
+	others := map[string]*harness.Engine{"two": one.Another("two"), "processor": one.Another("processor").Target(app.Processor)}
+	one.Start(ctx)
+	update(ctx, t, one, "1", "a", 1)
+	one.Until(ctx, want(r, "slack", 1, "SourceSilent/policy/a"))
+	for name, e := range others {
+		e.Start(ctx)
+		e.Until(ctx, func() string {
+			if s := status(ctx, e, "/v1/alerts/why?name=SourceSilent"); s != http.StatusOK {
+				return fmt.Sprintf("%s answers %d", name, s)
+			}
+			return ""
+		})
+	}
+	one.Until(ctx, func() string {
+		for name, e := range map[string]*harness.Engine{"one": one, "two": others["two"], "processor": others["processor"]} {
+			if s := status(ctx, e, "/v1/alerts?status=firing"); s != http.StatusOK {
+				return fmt.Sprintf("%s answers %d", name, s)
+			}
+			if text := get(ctx, t, e, "/v1/alerts?status=firing"); !strings.Contains(text, "SourceSilent/policy/a") {
+				return fmt.Sprintf("%s: %s", name, text)
+			}
+		}
+		return ""
+	})
+	resp, err := http.Post("http://"+others["processor"].App.HTTPAddr()+"/v1/alerts/test?owner=risk", "application/json", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if b, _ := io.ReadAll(resp.Body); resp.StatusCode != http.StatusOK || !strings.Contains(string(b), `"delivered":true`) {
+		t.Errorf("test: %d %s", resp.StatusCode, b)
+	}
+	if r.count("slack", "[TEST]") != 1 {
+		t.Error("the test page has not arrived once")
+	}
+}
+
 // kept waits until a row knows that so many have been told.
 func kept(ctx context.Context, t *testing.T, e *harness.Engine, id string, n int) func() string {
 	return func() string {

@@ -167,6 +167,12 @@ func (e *Engine) Another(instance string) *Engine {
 	return other
 }
 
+// Target is what the engine runs from its next start on.
+func (e *Engine) Target(target string) *Engine {
+	e.cfg.Target = target
+	return e
+}
+
 // Brokers returns the brokers' addresses.
 func (e *Engine) Brokers() []string { return strings.Split(e.cfg.Brokers, ",") }
 

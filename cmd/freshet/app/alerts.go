@@ -18,9 +18,32 @@ import (
 // alertRoutes are the routes of alerts.
 func (a *App) alertRoutes() []query.Route {
 	return []query.Route{
-		{Pattern: "GET /v1/alerts", Scope: access.Read, Handler: a.serveAlerts},
-		{Pattern: "GET /v1/alerts/why", Scope: access.Read, Handler: a.serveWhy},
-		{Pattern: "POST /v1/alerts/test", Scope: access.Admin, Handler: a.serveTest},
+		{Pattern: "GET /v1/alerts", Scope: access.Read, Handler: a.atEvaluator(a.serveAlerts)},
+		{Pattern: "GET /v1/alerts/why", Scope: access.Read, Handler: a.atEvaluator(a.serveWhy)},
+		{Pattern: "POST /v1/alerts/test", Scope: access.Admin, Handler: a.atEvaluator(a.serveTest)},
+	}
+}
+
+const (
+	evaluatorTime = 2 * time.Second  // for the evaluator to answer another instance
+	testTime      = 45 * time.Second // for a test page to be delivered
+)
+
+// atEvaluator lets the instance answer that evaluates alerts. If that cannot be asked this one does, and says that it is not here.
+func (a *App) atEvaluator(h query.Handler) query.Handler {
+	return func(w http.ResponseWriter, r *http.Request, c *access.Client) {
+		select {
+		case <-a.running:
+			within := evaluatorTime
+			if r.Method == http.MethodPost {
+				within += testTime
+			}
+			if (a.alerts == nil || !a.alerts.Here()) && a.query.PassOn(w, r, c, a.evaluators, 0, within) {
+				return
+			}
+		default:
+		}
+		h(w, r, c)
 	}
 }
 
@@ -107,7 +130,7 @@ func (a *App) serveTest(w http.ResponseWriter, r *http.Request, _ *access.Client
 		problem.BadParameter.Write(w, "the contract in force has no such owner", "owner")
 		return
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), 45*time.Second)
+	ctx, cancel := context.WithTimeout(r.Context(), testTime)
 	defer cancel()
 	answer(w, struct {
 		Owner   string            `json:"owner"`

@@ -80,6 +80,8 @@ type App struct {
 	httpAddr string
 	peerAddr string // where other instances reach this one, "" if they do not
 	asker    *peer.Asker
+
+	evaluators *query.Instances // who may evaluate alerts; nil if other instances are not asked
 }
 
 // New reads the contract and wires the modules of the target. It starts nothing.

@@ -79,7 +79,7 @@ func (a *App) wire() error {
 		queryModule:     {sourcesModule, workflowsModule, rekeyModule, viewModule, slosModule},
 		slosModule:      {contractsModule},
 		Processor:       {guardModule, slosModule, sourcesModule, workflowsModule, rekeyModule, queryModule, httpModule},
-		alertingModule:  {storeModule, contractsModule, viewModule, slosModule},
+		alertingModule:  {storeModule, contractsModule, viewModule, slosModule, peersModule},
 		Dispatcher:      {alertingModule, httpModule},
 		All:             {Processor, Dispatcher},
 	} {

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/freshet-io/freshet/processors/gateway"
 	"github.com/freshet-io/freshet/query"
 	"github.com/freshet-io/freshet/query/peer"
 	"github.com/grafana/dskit/services"
@@ -29,6 +30,9 @@ func (a *App) newPeers() (services.Service, error) {
 		return nil, err
 	}
 	a.asker = peer.NewAsker(secret, security, a.now)
+	a.evaluators = &query.Instances{Asker: a.asker, Book: peer.NewBook(a.cfg.InstanceID, func(ctx context.Context) ([]peer.Member, error) {
+		return members(gateway.Peers(ctx, a.logs.Client(), a.graph.Alerting.Name, a.graph.Contracts))
+	}, a.now, a.logger)}
 	srv := &http.Server{
 		Handler: a.query.Peers(secret), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
 	}
@@ -77,17 +81,20 @@ func (a *App) instances() *query.Instances {
 			if g.name != a.graph.Workflows.Name {
 				continue
 			}
-			peers, err := g.gateway.Peers(ctx)
-			if err != nil {
-				return nil, err
-			}
-			members := make([]peer.Member, len(peers))
-			for i, p := range peers {
-				members[i] = peer.Member(p)
-			}
-			return members, nil
+			return members(g.gateway.Peers(ctx))
 		}
 		return nil, errors.New("the group of the workflows has not been started")
 	}, a.now, a.logger)
 	return &query.Instances{Book: book, Asker: a.asker}
+}
+
+func members(peers []gateway.Peer, err error) ([]peer.Member, error) {
+	if err != nil {
+		return nil, err
+	}
+	all := make([]peer.Member, len(peers))
+	for i, p := range peers {
+		all[i] = peer.Member(p)
+	}
+	return all, nil
 }

@@ -73,7 +73,7 @@ func (c *crossings) scan(lower, upper []byte, f func(h held, workflow string, it
 		if !ok {
 			return true
 		}
-		return f(h, string(workflow), splitItem(value))
+		return f(h, string(workflow), splitItem(value)) && !c.pt.pace.over()
 	})
 }
 
@@ -226,7 +226,7 @@ func (c *crossings) tick(complete event.Time) {
 		return
 	}
 	c.running = true
-	go c.sweep(s)
+	c.pt.pace.searches.Go(func() { c.sweep(s) })
 }
 
 type due struct {

@@ -85,6 +85,7 @@ func (d *driver) stop() {
 	d.mu.Lock()
 	d.stopped = true
 	d.mu.Unlock()
+	d.pt.pace.join()
 }
 
 // hear takes a change. It runs on the goroutine that read it, after the View has it.
@@ -173,7 +174,7 @@ func (d *driver) committed(barrier uint64) {
 	d.waiting = false
 	ripe := d.ripe
 	d.ripe = nil
-	go d.search(ripe)
+	d.pt.pace.searches.Go(func() { d.search(ripe) })
 }
 
 // search finds the workflows whose uses or detections the changes may touch and hands them to units.
@@ -259,7 +260,7 @@ func (d *driver) scan(lower, upper []byte, from event.Time, c change, found map[
 		if len(key) > itemKeyLen && (from <= oldest || ^binary.BigEndian.Uint64(key[itemKeyLen-8:]) >= sortable(from)) {
 			add(found, string(key[itemKeyLen:]), c)
 		}
-		return true
+		return !d.pt.pace.over()
 	})
 }
 

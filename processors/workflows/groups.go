@@ -161,7 +161,7 @@ func (g *groups) tick() {
 		}
 		members := w.members
 		w.dirty, w.members, w.busy, w.asked = false, false, true, now
-		go g.read(h, members)
+		g.pt.pace.searches.Go(func() { g.read(h, members) })
 	}
 }
 
@@ -203,8 +203,9 @@ func (g *groups) read(h uint64, members bool) {
 				batch = recheck{}
 			}
 		}
-		return !ended
+		return !ended && !g.pt.pace.over()
 	})
+	ended = ended || g.pt.pace.over()
 	if err != nil {
 		_ = level.Error(g.pt.g.Logger).Log("msg", "index of workflows cannot be searched", "partition", g.pt.p.ID, "err", err)
 		return

@@ -15,6 +15,8 @@ type pace struct {
 	ended chan struct{}
 	once  sync.Once
 	held  atomic.Int32 // slots that the next transaction gives back
+
+	searches sync.WaitGroup
 }
 
 const (
@@ -26,7 +28,21 @@ func (p *pace) start(pt *partition) {
 	p.pt, p.slots, p.ended = pt, make(chan struct{}, paceUnits), make(chan struct{})
 }
 
+// stop ends searches.
 func (p *pace) stop() { p.once.Do(func() { close(p.ended) }) }
+
+// join waits until no search is under way: none outlives the partition. It may be called once none can begin any more.
+func (p *pace) join() { p.searches.Wait() }
+
+// over says whether the partition has ended: a search need not go on.
+func (p *pace) over() bool {
+	select {
+	case <-p.ended:
+		return true
+	default:
+		return false
+	}
+}
 
 // send hands a unit over, waiting until there is room; false if the partition has ended.
 func (p *pace) send(m recheck) bool {

@@ -10,12 +10,14 @@ import (
 // agendaLimit bounds how many deadlines of a partition are in memory.
 const agendaLimit = 16384
 
-// agenda is the deadlines of a partition. All of them stand in the index; in memory are those up to a horizon, which moves on as time comes
-// near it, and those of transactions that are not in the index yet. So a million workflows that wait cost nothing until they are due.
+// agenda is the deadlines of a partition. All of them stand in the index; in memory are those up to a horizon, which moves on when time has
+// reached it, and those of transactions that are not in the index yet. So a million workflows that wait cost nothing until they are due, even
+// if they all wait for the same instant.
 type agenda struct {
 	pt      *partition
 	soon    deadlines
-	horizon event.Time // everything in the index up to it is in soon
+	horizon deadline // everything in the index up to it is, or was, in soon
+	all     bool     // there is nothing in the index behind the horizon
 	recent  []written
 	many    int           // recent ones at which those that are in the index by now are forgotten
 	barrier atomic.Uint64 // committed
@@ -36,12 +38,12 @@ func (a *agenda) push(x deadline) {
 		a.many = max(1024, 2*len(a.recent)) // a backlog's transaction has tens of thousands
 	}
 	a.recent = append(a.recent, written{x, a.pt.p.Barriers()})
-	if x.at > a.horizon {
+	if !a.all && a.horizon.before(x) {
 		return
 	}
 	a.soon.push(x)
 	if a.soon.len() > 4*a.limit {
-		a.horizon = a.soon.keep(a.limit)
+		a.horizon, a.all = a.soon.keep(a.limit), false
 	}
 }
 
@@ -58,40 +60,40 @@ func (a *agenda) prune() {
 	a.recent = kept
 }
 
-// nearness is how long before it is reached the horizon moves on.
-const nearness = event.Time(60_000)
-
-// pop removes the earliest deadline that is due at an instant.
+// pop removes the earliest one that is due at an instant.
 func (a *agenda) pop(now event.Time) (deadline, bool, error) {
-	for a.horizon != never && a.horizon <= now+nearness {
+	for {
+		if x, ok := a.soon.pop(now); ok {
+			return x, true, nil
+		}
+		if a.all || a.horizon.at > now {
+			return deadline{}, false, nil
+		}
 		if err := a.advance(); err != nil {
 			return deadline{}, false, err
 		}
 	}
-	x, ok := a.soon.pop(now)
-	return x, ok, nil
 }
 
-// advance reads on in the index. It reads whole instants, so that the horizon is one.
+// advance reads on in the index.
 func (a *agenda) advance() error {
 	from, n := a.horizon, 0
-	lower := appendDeadline(nil, from+1, "")
-	if from == oldest {
-		lower = []byte{deadlineEntry}
+	lower := append(appendDeadline(nil, from.at, from.key), 0)
+	if from.key == "" {
+		lower = lower[:len(lower)-1]
 	}
-	a.horizon = never
-	var last event.Time
+	a.all = true
 	err := a.pt.g.DB.ScanIndex(state.Workflows, a.pt.p.ID, lower, []byte{deadlineEntry + 1}, func(key, _ []byte) bool {
 		if len(key) <= deadlineKeyLen {
 			return true
 		}
-		at := fromSortable(key[1:])
-		if n >= a.limit && at != last {
-			a.horizon = last
+		if n == a.limit {
+			a.all = false
 			return false
 		}
-		n, last = n+1, at
-		a.soon.push(deadline{at: at, key: string(key[deadlineKeyLen:])})
+		n++
+		a.horizon = deadline{at: fromSortable(key[1:]), key: string(key[deadlineKeyLen:])}
+		a.soon.push(a.horizon)
 		return true
 	})
 	if err != nil {
@@ -99,7 +101,7 @@ func (a *agenda) advance() error {
 	}
 	a.prune()
 	for _, w := range a.recent {
-		if w.at > from && w.at <= a.horizon {
+		if from.before(w.deadline) && (a.all || !a.horizon.before(w.deadline)) {
 			a.soon.push(w.deadline)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"container/heap"
 	"encoding/binary"
 	"slices"
+	"strings"
 
 	"github.com/freshet-io/freshet/event"
 )
@@ -14,6 +15,9 @@ type deadline struct {
 	at  event.Time
 	key string
 }
+
+// before says whether a deadline stands before another one in the index.
+func (d deadline) before(o deadline) bool { return d.at < o.at || d.at == o.at && d.key < o.key }
 
 // deadlines is a heap of them, earliest first. What is no longer due when its time comes costs a look at the row.
 type deadlines struct{ h deadlineHeap }
@@ -30,15 +34,11 @@ func (d *deadlines) pop(now event.Time) (deadline, bool) {
 
 func (d *deadlines) len() int { return len(d.h) }
 
-// keep keeps the earliest ones: about so many, and all of an instant of which one is kept. It returns the last instant that is kept.
-func (d *deadlines) keep(n int) event.Time {
-	slices.SortFunc(d.h, func(a, b deadline) int { return cmp.Compare(a.at, b.at) })
-	last := d.h[n-1].at
-	for n < len(d.h) && d.h[n].at == last {
-		n++
-	}
+// keep keeps the earliest n, in the order of the index, and returns the last of them.
+func (d *deadlines) keep(n int) deadline {
+	slices.SortFunc(d.h, func(a, b deadline) int { return cmp.Or(cmp.Compare(a.at, b.at), strings.Compare(a.key, b.key)) })
 	d.h = slices.Clone(d.h[:n])
-	return last
+	return d.h[n-1]
 }
 
 type deadlineHeap []deadline

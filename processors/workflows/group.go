@@ -133,7 +133,7 @@ func (g *Group) Assign(ctx context.Context, p *gateway.Partition) error {
 		return err
 	}
 	pt.detector = freshness.Detector{Sources: g.View, Contracts: g.Contracts}
-	pt.due = agenda{pt: pt, horizon: oldest, limit: agendaLimit}
+	pt.due = agenda{pt: pt, horizon: deadline{at: oldest}, limit: agendaLimit}
 	pt.pace.start(pt)
 	if err := pt.crossings.start(pt); err != nil {
 		return err

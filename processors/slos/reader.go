@@ -121,6 +121,7 @@ func (r *Reader) poll(ctx context.Context) error {
 		for p := range r.pending {
 			r.apply(p)
 		}
+		r.checkCaught() // a topic in which there is nothing has been read, too
 		return nil
 	}
 	fetches.EachRecord(r.take)

@@ -12,8 +12,9 @@ import (
 // patrolPace is how often it is looked whether each partition of the table is still being read. Clock rows come more often.
 const patrolPace = 5 * time.Second
 
-// patrol ends the reading, by stall, when a partition stands still although its log goes on: goka's reading of one can end without a word,
-// when the log has been cut off above where it stood.
+// patrol ends the reading, by stall, when a partition stands still although its log goes on. It is a precaution: a reading that ends
+// without a word has not been reproduced, goka has read on above a log's new start by itself. Where it does so before the patrol has seen the
+// partition stand still, items that only the cut part named stay known until the next start.
 func (v *View) patrol(ctx context.Context, logs *tail.Logs, ready func() bool, stall func(error)) {
 	tick := time.NewTicker(v.pace)
 	defer tick.Stop()

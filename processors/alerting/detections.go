@@ -10,7 +10,6 @@ import (
 
 	"github.com/freshet-io/freshet/alerts"
 	"github.com/freshet-io/freshet/event"
-	"github.com/freshet-io/freshet/freshness"
 	"github.com/freshet-io/freshet/slo"
 )
 
@@ -19,8 +18,7 @@ import (
 // There may be several of each open workflow, and all of them are in memory: what many have in common is kept once, and nothing is kept of a
 // record that alerts do not need.
 type Detections struct {
-	place  func(workflow string) string // name of the partition that a workflow lives in
-	intern func(string) string          // of what there are few
+	place func(workflow string) string // name of the partition that a workflow lives in
 
 	mu       sync.Mutex
 	open     map[string]*detection
@@ -30,10 +28,7 @@ type Detections struct {
 
 // NewDetections returns a Detections that holds none and knows of none.
 func NewDetections(place func(workflow string) string) *Detections {
-	return &Detections{
-		place: place, intern: freshness.NewInterner(1 << 12).Intern,
-		open: map[string]*detection{}, subjects: map[subject]*shared{},
-	}
+	return &Detections{place: place, open: map[string]*detection{}, subjects: map[subject]*shared{}}
 }
 
 // position is where a record lies.
@@ -65,11 +60,11 @@ type record struct {
 	} `json:"current"`
 }
 
-// subject is what detections have in common: what is stale, and by what it was superseded.
+// subject is what many detections have in common.
 type subject struct {
 	workflowType, kind, key string
-	seq                     int64    // of the current version
-	current                 position // its record, without a topic: not known
+	owner, cause            string
+	used, current           string // topics where it was loaded, and what superseded it was published; "": not known
 	traffic                 event.TrafficClass
 	rests                   string
 	group                   bool
@@ -84,11 +79,14 @@ type shared struct {
 // detection is what is kept of a record.
 type detection struct {
 	*shared
-	workflows    []string
-	count        int64
-	since        event.Time
-	owner, cause string
-	used         position // where it was loaded, without a topic: not known
+	workflows  []string
+	count      int64
+	since      event.Time
+	seq        int64 // of the current version
+	usedOffset int64
+	currOffset int64
+	usedPart   int32
+	currPart   int32
 }
 
 // Apply takes a record: nil data, or a detection that is closed, is one that is gone.
@@ -116,15 +114,18 @@ func (d *Detections) Apply(key string, data []byte) error {
 // keep returns what is kept of a record.
 func (d *Detections) keep(in *record) *detection {
 	of := subject{
-		workflowType: in.Type, kind: in.Kind, key: in.Key, rests: d.intern(d.place(in.Workflows[0])), group: in.Workflow == nil,
+		workflowType: in.Type, kind: in.Kind, key: in.Key, owner: in.Owner, cause: in.Cause,
+		rests: d.place(in.Workflows[0]), group: in.Workflow == nil,
 	}
 	of.traffic, _ = event.ParseTrafficClass(in.Traffic)
-	if c := in.Current; c != nil {
-		of.seq, of.current = c.Seq, d.position(c.At)
+	one := &detection{workflows: in.Workflows, count: in.Count, since: in.Since}
+	if in.Used != nil && in.Used.At != nil {
+		of.used, one.usedPart, one.usedOffset = in.Used.At.Topic, in.Used.At.Partition, in.Used.At.Offset
 	}
-	one := &detection{workflows: in.Workflows, count: in.Count, since: in.Since, owner: d.intern(in.Owner), cause: d.intern(in.Cause)}
-	if in.Used != nil {
-		one.used = d.position(in.Used.At)
+	if c := in.Current; c != nil {
+		if one.seq = c.Seq; c.At != nil {
+			of.current, one.currPart, one.currOffset = c.At.Topic, c.At.Partition, c.At.Offset
+		}
 	}
 	if one.shared = d.subjects[of]; one.shared == nil {
 		one.shared = &shared{subject: of}
@@ -132,13 +133,6 @@ func (d *Detections) keep(in *record) *detection {
 	}
 	one.shared.detections++
 	return one
-}
-
-func (d *Detections) position(at *position) position {
-	if at == nil {
-		return position{}
-	}
-	return position{d.intern(at.Topic), at.Partition, at.Offset}
 }
 
 // Caught says that what there was at the start has been applied.
@@ -243,11 +237,11 @@ func holding(now event.Time, e *slo.Detection, k stale, all []*detection) alerts
 // evidence is where it was loaded, and, for the first, what it was superseded by.
 func (one *detection) evidence() []alerts.Evidence {
 	var all []alerts.Evidence
-	if at := one.used; at.Topic != "" {
-		all = append(all, alerts.Evidence{Topic: at.Topic, Partition: at.Partition, Offset: at.Offset, Workflow: one.workflows[0]})
+	if one.used != "" {
+		all = append(all, alerts.Evidence{Topic: one.used, Partition: one.usedPart, Offset: one.usedOffset, Workflow: one.workflows[0]})
 	}
-	if at := one.current; at.Topic != "" {
-		all = append(all, alerts.Evidence{Topic: at.Topic, Partition: at.Partition, Offset: at.Offset})
+	if one.current != "" {
+		all = append(all, alerts.Evidence{Topic: one.current, Partition: one.currPart, Offset: one.currOffset})
 	}
 	return all
 }

@@ -34,7 +34,7 @@ func TestDetectionsAreKeptWhileTheyAreOpen(t *testing.T) {
 	if got := [2]int64{d.Open("refund"), d.Open("pricing")}; got != [2]int64{3, 5000} {
 		t.Errorf("open: %v", got)
 	}
-	if len(d.subjects) != 3 { // the two workflows of a share one
+	if len(d.subjects) != 3 { // of a, of b, of the group
 		t.Errorf("%d subjects: %v", len(d.subjects), d.subjects)
 	}
 

@@ -226,7 +226,7 @@ func (b *benchIngest) rest(ctx context.Context, engine *app.App) error {
 }
 
 // quiet is how many rows a second an engine writes that has nothing to do: cursors and clocks.
-const quiet = 100
+const quiet = 1000
 
 // await returns once all uses of the workload are judged and their verdicts committed.
 func (b *benchIngest) await(ctx context.Context, engine *app.App, done <-chan error, stdio *cli.Stdio) error {

@@ -30,12 +30,6 @@ build: ## Build bin/freshet.
 	@mkdir -p bin
 	CGO_ENABLED=0 $(GO) build -trimpath -o $(BIN) ./cmd/freshet
 
-.PHONY: pgo
-pgo: build ## Renew cmd/freshet/default.pgo, the profile that the program is optimised by.
-	@mkdir -p build
-	for seed in 1 2; do ./$(BIN) bench ingest -workload.workflows 50000 -workload.seed $$seed -cpuprofile build/ingest-$$seed.prof || exit 1; done
-	$(GO) tool pprof -proto -output cmd/freshet/default.pgo build/ingest-1.prof build/ingest-2.prof
-
 .PHONY: test
 test: ## Run all tests (less than five minutes).
 	$(GO) test -timeout 10m ./...

@@ -64,8 +64,7 @@ type listed struct {
 
 func goList(t *testing.T) map[string]*listed {
 	t.Helper()
-	// A package that is built with the profile of a program has another name.
-	cmd := exec.Command("go", "list", "-e", "-deps", "-pgo=off", "-json=ImportPath,Imports,Deps,Standard", "./...")
+	cmd := exec.Command("go", "list", "-e", "-deps", "-json=ImportPath,Imports,Deps,Standard", "./...")
 	cmd.Dir = root
 	out, err := cmd.Output()
 	if err != nil {

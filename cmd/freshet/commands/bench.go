@@ -47,7 +47,7 @@ too. The data directory is a temporary one. With -kafka.brokers the topics are f
 			b.log.register(f)
 			b.workload.RegisterFlags(f)
 			f.StringVar(&b.cpuProfile, "cpuprofile", "", "File for a CPU profile of the engine's part.")
-			f.StringVar(&b.memProfile, "memprofile", "", "File for a profile of allocations, and of what lives when the last decision is judged.")
+			f.StringVar(&b.memProfile, "memprofile", "", "File for a profile of allocations, and of what lives afterwards, once the engine has little to do.")
 			b.format.RegisterFlags(f)
 		},
 		Run: b.run,

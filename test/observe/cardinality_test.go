@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	dto "github.com/prometheus/client_model/go"
+
 	"github.com/freshet-io/freshet/internal/metrics"
 	"github.com/freshet-io/freshet/test/harness"
 )
@@ -56,16 +58,20 @@ func TestSeriesDoNotGrowWithWorkflows(t *testing.T) {
 	e.Start(ctx)
 	at := time.Now().Add(-time.Hour).UTC()
 	load := func(from, to int) {
-		var lines [][]byte
+		var sources, uses [][]byte
 		for i := from; i < to; i++ {
 			id := fmt.Sprintf("wf-%d", i)
 			if i%3 == 0 {
 				id += strings.Repeat("ü", 200)
 			}
-			lines = append(lines, one(i, at, id)...)
+			lines := one(i, at, id)
+			last := len(lines) - 1
+			sources, uses = append(sources, lines[:last]...), append(uses, lines[last])
 		}
-		e.Load(ctx, lines)
-		e.AwaitNow(ctx)
+		for _, lines := range [][][]byte{sources, uses} { // what is first judged is judged with its sources known
+			e.Load(ctx, lines)
+			e.AwaitNow(ctx)
+		}
 		e.Until(ctx, func() string {
 			if n := e.Counted("freshet_decisions_total", nil); n < float64(to) {
 				return fmt.Sprintf("%v of %d uses are judged", n, to)
@@ -74,6 +80,19 @@ func TestSeriesDoNotGrowWithWorkflows(t *testing.T) {
 		})
 	}
 	load(0, 5_000)
+	// What comes with the first tick of objectives and alerts comes once, however many workflows there are.
+	e.Until(ctx, func() string {
+		families, err := e.App.Registry().Gather()
+		if err != nil {
+			return err.Error()
+		}
+		for _, name := range []string{"freshet_slo_burn_rate", "freshet_alerts"} {
+			if !slices.ContainsFunc(families, func(f *dto.MetricFamily) bool { return f.GetName() == name }) {
+				return name + " is not exported yet"
+			}
+		}
+		return ""
+	})
 	before := exported(t, e)
 	load(5_000, 10_000)
 	after := exported(t, e)

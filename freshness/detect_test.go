@@ -47,7 +47,6 @@ type detectHistory struct {
 	naive  []naiveContract
 	since  []event.Time
 	idle   freshness.Duration
-	unit   event.Time
 	end    event.Time
 }
 

@@ -54,7 +54,6 @@ type hostile struct {
 	lim freshness.Limits
 	n   int64
 	at  event.Time
-	d   *event.Decoder
 }
 
 // name is a string of a length that no other is like.

@@ -82,7 +82,7 @@ func (b *Book) read(ctx context.Context) *page {
 	return b.page.Load()
 }
 
-// ask asks the group, unless it is being asked.
+// ask asks the group, unless it is being asked or has answered since the caller looked.
 func (b *Book) ask() <-chan struct{} {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -90,6 +90,10 @@ func (b *Book) ask() <-chan struct{} {
 		return b.busy
 	}
 	answered := make(chan struct{})
+	if b.now().Sub(b.page.Load().at) < pace {
+		close(answered)
+		return answered
+	}
 	b.busy = answered
 	go func() {
 		defer close(answered)
@@ -109,8 +113,8 @@ func (b *Book) ask() <-chan struct{} {
 				fresh.peers = append(fresh.peers, m)
 			}
 		}
-		b.page.Store(fresh)
 		b.mu.Lock()
+		b.page.Store(fresh)
 		b.busy = nil
 		b.mu.Unlock()
 	}()

@@ -22,8 +22,7 @@ import (
 const usage = `usage: run start [-brokers 1|3] [-port P]     start a cluster that goes on, and print its brokers
        run stop                              stop it; its data stay
        run with [-brokers 1|3] -- COMMAND…   run a command beside a cluster of its own, FRESHET_TEST_BROKERS naming the brokers
-       run check                             say whether there can be one
-`
+       run check                             say whether there can be one`
 
 func main() {
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/freshet-io/freshet/freshness"
-	"github.com/freshet-io/freshet/query/access"
+	"github.com/freshet-io/freshet/query/auth"
 	"github.com/freshet-io/freshet/query/body"
 	"github.com/freshet-io/freshet/query/check"
 	"github.com/freshet-io/freshet/query/problem"
@@ -76,7 +76,7 @@ func (s *Server) decode(w http.ResponseWriter, r *http.Request, x *exchange) (q 
 }
 
 // judgeOne answers one check into x.answer; it has answered the request if it returns false.
-func (s *Server) judgeOne(w http.ResponseWriter, r *http.Request, c *access.Client, q *check.Request, x *exchange, at string) bool {
+func (s *Server) judgeOne(w http.ResponseWriter, r *http.Request, c *auth.Client, q *check.Request, x *exchange, at string) bool {
 	began := time.Now()
 	if err := s.ask(r, q, &x.answer); err != nil {
 		s.refuse(w, r, c, err, at)
@@ -101,7 +101,7 @@ func (s *Server) ask(r *http.Request, q *check.Request, a *check.Answer) error {
 }
 
 // refuse says why there is no answer to a check; at is where it stands in a batch.
-func (s *Server) refuse(w http.ResponseWriter, r *http.Request, c *access.Client, err error, at string) {
+func (s *Server) refuse(w http.ResponseWriter, r *http.Request, c *auth.Client, err error, at string) {
 	var bad *body.Error
 	switch {
 	case errors.As(err, &bad):
@@ -118,7 +118,7 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, c *access.Client
 }
 
 // serveCheck answers one check: 200 whatever the verdict.
-func (s *Server) serveCheck(w http.ResponseWriter, r *http.Request, c *access.Client) {
+func (s *Server) serveCheck(w http.ResponseWriter, r *http.Request, c *auth.Client) {
 	x := s.borrow()
 	defer s.giveBack(x)
 	q, ok := s.decode(w, r, x)
@@ -130,7 +130,7 @@ func (s *Server) serveCheck(w http.ResponseWriter, r *http.Request, c *access.Cl
 }
 
 // serveGate answers one check so that a caller who only looks at the status fails closed.
-func (s *Server) serveGate(w http.ResponseWriter, r *http.Request, c *access.Client) {
+func (s *Server) serveGate(w http.ResponseWriter, r *http.Request, c *auth.Client) {
 	x := s.borrow()
 	defer s.giveBack(x)
 	q, ok := s.decode(w, r, x)
@@ -153,13 +153,13 @@ func (s *Server) serveGate(w http.ResponseWriter, r *http.Request, c *access.Cli
 }
 
 // checkedElsewhere lets the instance that has a check's workflow answer it. If that one does not, it is answered here: that it is not known.
-func (s *Server) checkedElsewhere(w http.ResponseWriter, r *http.Request, c *access.Client, q *check.Request, x *exchange) bool {
+func (s *Server) checkedElsewhere(w http.ResponseWriter, r *http.Request, c *auth.Client, q *check.Request, x *exchange) bool {
 	addr := s.elsewhere(r, q.Workflow)
 	return addr != "" && s.passOn(w, r, c, addr, x.in, waiting(q))
 }
 
 // serveBatch answers many checks, given as a list, or as the member "checks" of an object; the answers come alike.
-func (s *Server) serveBatch(w http.ResponseWriter, r *http.Request, c *access.Client) {
+func (s *Server) serveBatch(w http.ResponseWriter, r *http.Request, c *auth.Client) {
 	x := s.borrow()
 	defer s.giveBack(x)
 	if !s.read(w, r, x) {

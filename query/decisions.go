@@ -9,7 +9,7 @@ import (
 	"github.com/freshet-io/freshet/checkid"
 	"github.com/freshet-io/freshet/event"
 	"github.com/freshet-io/freshet/freshness"
-	"github.com/freshet-io/freshet/query/access"
+	"github.com/freshet-io/freshet/query/auth"
 	"github.com/freshet-io/freshet/query/problem"
 )
 
@@ -82,7 +82,7 @@ type completeness struct {
 }
 
 // serveDecision explains a decision.
-func (s *Server) serveDecision(w http.ResponseWriter, r *http.Request, c *access.Client) {
+func (s *Server) serveDecision(w http.ResponseWriter, r *http.Request, c *auth.Client) {
 	e, row := s.workflow(w, r, c, r.PathValue("workflow"))
 	if row == nil {
 		return
@@ -119,7 +119,7 @@ func (s *Server) serveDecision(w http.ResponseWriter, r *http.Request, c *access
 }
 
 // workflow returns the row of a workflow; it has answered if there is none that the client may see here.
-func (s *Server) workflow(w http.ResponseWriter, r *http.Request, c *access.Client, id string) (*Engine, *freshness.Workflow) {
+func (s *Server) workflow(w http.ResponseWriter, r *http.Request, c *auth.Client, id string) (*Engine, *freshness.Workflow) {
 	e := s.engineOr(w)
 	if e == nil {
 		return nil, nil

@@ -8,7 +8,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/freshet-io/freshet/query/access"
+	"github.com/freshet-io/freshet/query/auth"
 	"github.com/freshet-io/freshet/query/problem"
 	"github.com/go-kit/log/level"
 )
@@ -88,7 +88,7 @@ func (s *Server) guarded(route Route) http.Handler {
 }
 
 // foreign refuses a client what belongs to a workflow type that it may not see.
-func (s *Server) foreign(w http.ResponseWriter, r *http.Request, c *access.Client) {
+func (s *Server) foreign(w http.ResponseWriter, r *http.Request, c *auth.Client) {
 	s.deny(r, c.Name, "workflow-type")
 	problem.Forbidden.Write(w, "the token does not allow workflows of this type", "")
 }

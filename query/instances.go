@@ -12,7 +12,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/freshet-io/freshet/query/access"
+	"github.com/freshet-io/freshet/query/auth"
 	"github.com/freshet-io/freshet/query/check"
 	"github.com/freshet-io/freshet/query/peer"
 	"github.com/freshet-io/freshet/query/problem"
@@ -33,8 +33,8 @@ const (
 type hopKey struct{}
 
 // hop returns the client of a request that another instance has passed on.
-func hop(ctx context.Context) *access.Client {
-	c, _ := ctx.Value(hopKey{}).(*access.Client)
+func hop(ctx context.Context) *auth.Client {
+	c, _ := ctx.Value(hopKey{}).(*auth.Client)
 	return c
 }
 
@@ -54,7 +54,7 @@ func (s *Server) Peers(secret peer.Secret) http.Handler {
 			return
 		}
 		r.Body = io.NopCloser(bytes.NewReader(body))
-		s.mux.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), hopKey{}, access.Passed(who.Name, who.Types))))
+		s.mux.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), hopKey{}, auth.Passed(who.Name, who.Types))))
 	})
 }
 
@@ -81,7 +81,7 @@ func (e *Engine) at(ctx context.Context, partition int32) string {
 
 // owned passes a request about a workflow on to who has it.
 func (s *Server) owned(name string, h Handler) Handler {
-	return func(w http.ResponseWriter, r *http.Request, c *access.Client) {
+	return func(w http.ResponseWriter, r *http.Request, c *auth.Client) {
 		if addr := s.elsewhere(r, r.PathValue(name)); addr != "" && s.passOn(w, r, c, addr, nil, answerTime) {
 			return
 		}
@@ -90,7 +90,7 @@ func (s *Server) owned(name string, h Handler) Handler {
 }
 
 // passOn lets another instance answer; it returns false if that one has not.
-func (s *Server) passOn(w http.ResponseWriter, r *http.Request, c *access.Client, addr string, body []byte, within time.Duration) bool {
+func (s *Server) passOn(w http.ResponseWriter, r *http.Request, c *auth.Client, addr string, body []byte, within time.Duration) bool {
 	a, err := s.askAt(r.Context(), addr, r.Method, r.URL.RequestURI(), body, c, within)
 	if err != nil {
 		return false
@@ -101,7 +101,7 @@ func (s *Server) passOn(w http.ResponseWriter, r *http.Request, c *access.Client
 
 // PassOn lets the instance answer that has a partition of another group than that of the workflows, once; it returns false if none is
 // known to, or that one has not.
-func (s *Server) PassOn(w http.ResponseWriter, r *http.Request, c *access.Client, to *Instances, partition int32, within time.Duration) bool {
+func (s *Server) PassOn(w http.ResponseWriter, r *http.Request, c *auth.Client, to *Instances, partition int32, within time.Duration) bool {
 	if to == nil || hop(r.Context()) != nil {
 		return false
 	}
@@ -128,7 +128,7 @@ func relay(w http.ResponseWriter, a *peer.Answer) {
 }
 
 // streamOn lets another instance send a stream of events; it returns false if that one has not begun.
-func (s *Server) streamOn(w http.ResponseWriter, r *http.Request, c *access.Client, addr string) bool {
+func (s *Server) streamOn(w http.ResponseWriter, r *http.Request, c *auth.Client, addr string) bool {
 	e := s.engine.Load()
 	if e == nil || e.Instances == nil {
 		return false
@@ -158,7 +158,7 @@ func (s *Server) streamOn(w http.ResponseWriter, r *http.Request, c *access.Clie
 }
 
 // askAt asks the instance at an address.
-func (s *Server) askAt(ctx context.Context, addr, method, path string, body []byte, c *access.Client, within time.Duration) (*peer.Answer, error) {
+func (s *Server) askAt(ctx context.Context, addr, method, path string, body []byte, c *auth.Client, within time.Duration) (*peer.Answer, error) {
 	e := s.engine.Load()
 	if e == nil || e.Instances == nil {
 		return nil, errNoInstances
@@ -166,7 +166,7 @@ func (s *Server) askAt(ctx context.Context, addr, method, path string, body []by
 	return s.askOf(ctx, e.Instances, addr, method, path, body, c, within)
 }
 
-func (s *Server) askOf(ctx context.Context, of *Instances, addr, method, path string, body []byte, c *access.Client, within time.Duration) (*peer.Answer, error) {
+func (s *Server) askOf(ctx context.Context, of *Instances, addr, method, path string, body []byte, c *auth.Client, within time.Duration) (*peer.Answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	a, err := of.Asker.Ask(ctx, addr, method, path, body, peer.Client{Name: c.Name, Types: c.Types()})
@@ -184,7 +184,7 @@ func waiting(q *check.Request) time.Duration {
 
 // elsewhereAll asks for those checks of a batch that are not here. What is not in the result is answered here, and says why it is not
 // known if need be.
-func (s *Server) elsewhereAll(r *http.Request, c *access.Client, checks []check.Request, raw [][]byte) map[int]*peer.Answer {
+func (s *Server) elsewhereAll(r *http.Request, c *auth.Client, checks []check.Request, raw [][]byte) map[int]*peer.Answer {
 	var (
 		mu      sync.Mutex
 		wg      sync.WaitGroup
@@ -218,7 +218,7 @@ type remotePage struct {
 }
 
 // pageAt asks another instance for the entries of one of its partitions, from a place on.
-func (s *Server) pageAt(r *http.Request, c *access.Client, addr, list string, partition int32, from *cursor, limit int) (*remotePage, bool) {
+func (s *Server) pageAt(r *http.Request, c *auth.Client, addr, list string, partition int32, from *cursor, limit int) (*remotePage, bool) {
 	q := r.URL.Query()
 	q.Set("partition", strconv.Itoa(int(partition)))
 	q.Set("limit", strconv.Itoa(limit))
@@ -248,7 +248,7 @@ type gathering struct {
 	*Engine
 	server *Server
 	r      *http.Request
-	client *access.Client
+	client *auth.Client
 	only   int32 // partition that another instance asks for, -1: all
 	limit  int
 
@@ -258,7 +258,7 @@ type gathering struct {
 }
 
 // gather begins a page as a request's parameters say.
-func gather(s *Server, e *Engine, r *http.Request, c *access.Client, p *parameters) gathering {
+func gather(s *Server, e *Engine, r *http.Request, c *auth.Client, p *parameters) gathering {
 	return gathering{Engine: e, server: s, r: r, client: c, only: p.partition(r), limit: p.limit(), found: []any{}, answered: []int32{}}
 }
 
@@ -311,7 +311,7 @@ func (g *gathering) elsewhere(list, addr string, p int32, from *cursor) {
 }
 
 // others calls f with what every other instance answers to a request, and returns how many have not.
-func (s *Server) others(r *http.Request, c *access.Client, f func(body []byte) error) (silent int) {
+func (s *Server) others(r *http.Request, c *auth.Client, f func(body []byte) error) (silent int) {
 	e := s.engine.Load()
 	if e == nil || e.Instances == nil || hop(r.Context()) != nil {
 		return 0

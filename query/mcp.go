@@ -8,7 +8,7 @@ import (
 	"net/http"
 	"net/url"
 
-	"github.com/freshet-io/freshet/query/access"
+	"github.com/freshet-io/freshet/query/auth"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 )
 
@@ -16,10 +16,10 @@ import (
 // that its token allows. A tool asks the server's own routes, so that what holds for them holds for it.
 func (s *Server) serveMCP() Handler {
 	h := mcp.NewStreamableHTTPHandler(func(r *http.Request) *mcp.Server {
-		c, _ := r.Context().Value(mcpClient{}).(*access.Client)
+		c, _ := r.Context().Value(mcpClient{}).(*auth.Client)
 		return s.tools(c, r.Header.Get("Authorization"))
 	}, &mcp.StreamableHTTPOptions{Stateless: true, JSONResponse: true})
-	return func(w http.ResponseWriter, r *http.Request, c *access.Client) {
+	return func(w http.ResponseWriter, r *http.Request, c *auth.Client) {
 		w.Header().Set("Cache-Control", "no-store")
 		h.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), mcpClient{}, c)))
 	}
@@ -58,25 +58,25 @@ type (
 )
 
 // tools returns a server with the tools that a client may use.
-func (s *Server) tools(c *access.Client, authorization string) *mcp.Server {
+func (s *Server) tools(c *auth.Client, authorization string) *mcp.Server {
 	m := mcp.NewServer(&mcp.Implementation{Name: "freshet", Version: "1"}, &mcp.ServerOptions{
 		Instructions: "Before you act on something you have loaded, call check_freshness. Act only if action is proceed; reload the context and check again if it is reload; ask for approval again if it is reapprove; ask again in a moment if it is wait; do not act if it is abstain.",
 	})
 	caller := &inner{s: s, authorization: authorization}
 	readOnly := &mcp.ToolAnnotations{ReadOnlyHint: true, IdempotentHint: true}
-	if c.May(access.Check) {
+	if c.May(auth.Check) {
 		mcp.AddTool(m, &mcp.Tool{Name: "check_freshness", Annotations: readOnly, Description: "Is the context that a workflow has loaded still true? Call it right before acting. The answer's action says what to do: proceed, reload, reapprove, wait, abstain. Unknown is never fresh."},
 			func(ctx context.Context, _ *mcp.CallToolRequest, in mcpCheck) (*mcp.CallToolResult, any, error) {
 				return caller.ask(ctx, http.MethodPost, "/v1/check", in)
 			})
 	}
-	if c.May(access.Explain) {
+	if c.May(auth.Explain) {
 		mcp.AddTool(m, &mcp.Tool{Name: "explain_decision", Annotations: readOnly, Description: "Why did a decision get its verdict? Versions used, versions current then and now, causes with owners, approvals, tools, every revision, and what of the evidence is gone."},
 			func(ctx context.Context, _ *mcp.CallToolRequest, in mcpDecision) (*mcp.CallToolResult, any, error) {
 				return caller.ask(ctx, http.MethodGet, "/v1/decisions/"+url.PathEscape(in.Workflow)+"/"+url.PathEscape(in.Decision), nil)
 			})
 	}
-	if c.May(access.Read) {
+	if c.May(auth.Read) {
 		mcp.AddTool(m, &mcp.Tool{Name: "list_stale", Annotations: readOnly, Description: "Which open workflows hold context that is stale now?"},
 			func(ctx context.Context, _ *mcp.CallToolRequest, in mcpList) (*mcp.CallToolResult, any, error) {
 				q := url.Values{"state": {"open"}, "verdict": {"stale"}}

@@ -11,7 +11,7 @@ import (
 
 	"github.com/freshet-io/freshet/event"
 	"github.com/freshet-io/freshet/internal/metrics"
-	"github.com/freshet-io/freshet/query/access"
+	"github.com/freshet-io/freshet/query/auth"
 	"github.com/freshet-io/freshet/query/check"
 	"github.com/freshet-io/freshet/query/problem"
 	"github.com/freshet-io/freshet/slo/budget"
@@ -41,12 +41,12 @@ type Deps struct {
 }
 
 // Handler answers a request of a client.
-type Handler func(w http.ResponseWriter, r *http.Request, c *access.Client)
+type Handler func(w http.ResponseWriter, r *http.Request, c *auth.Client)
 
 // Route is a path with the scope that it needs.
 type Route struct {
-	Pattern string       // of http.ServeMux, with its method
-	Scope   access.Scope // 0: everyone may come, even without a token
+	Pattern string     // of http.ServeMux, with its method
+	Scope   auth.Scope // 0: everyone may come, even without a token
 	Handler Handler
 }
 
@@ -56,8 +56,8 @@ type Server struct {
 	cfg      Config
 	key      []byte // signs the ids of checks
 	hosts    []string
-	tokens   *access.Tokens // nil: nobody is asked who they are
-	anyone   *access.Client
+	tokens   *auth.Tokens // nil: nobody is asked who they are
+	anyone   *auth.Client
 	waiters  chan struct{}
 	engine   atomic.Pointer[Engine]      // nil while the engine is not there
 	judge    atomic.Pointer[check.Judge] // of it
@@ -71,7 +71,7 @@ type Server struct {
 
 // New returns a server with the routes of the checks.
 func New(cfg Config, d Deps) (*Server, error) {
-	s := &Server{Deps: d, cfg: cfg, mux: http.NewServeMux(), anyone: access.Anyone(cfg.Rate), waiters: make(chan struct{}, cfg.MaxWaiters)}
+	s := &Server{Deps: d, cfg: cfg, mux: http.NewServeMux(), anyone: auth.Anyone(cfg.Rate), waiters: make(chan struct{}, cfg.MaxWaiters)}
 	s.pool.New = func() any { return new(exchange) }
 	for h := range strings.SplitSeq(cfg.Hosts, ",") {
 		if h = strings.ToLower(strings.TrimSpace(h)); h != "" {
@@ -83,26 +83,26 @@ func New(cfg Config, d Deps) (*Server, error) {
 		return nil, err
 	}
 	if cfg.TokensFile != "" {
-		if s.tokens, err = access.Open(cfg.TokensFile, cfg.Rate); err != nil {
+		if s.tokens, err = auth.Open(cfg.TokensFile, cfg.Rate); err != nil {
 			return nil, fmt.Errorf("-auth.tokens-file: %w", err)
 		}
 	}
 	s.mux.HandleFunc("/", s.nowhere)
 	s.Add(
-		Route{"POST /v1/check", access.Check, s.serveCheck},
-		Route{"POST /v1/gate", access.Check, s.serveGate},
-		Route{"POST /v1/check:batch", access.Check, s.serveBatch},
-		Route{"GET /v1/workflows", access.Read, s.serveWorkflows},
-		Route{"GET /v1/workflows/{id}", access.Read, s.owned("id", s.serveWorkflow)},
-		Route{"GET /v1/workflows/{id}/timeline", access.Explain, s.owned("id", s.serveTimeline)},
-		Route{"GET /v1/decisions/{workflow}/{decision}", access.Explain, s.owned("workflow", s.serveDecision)},
-		Route{"GET /v1/sources/{kind}/{key}", access.Read, s.serveSource},
-		Route{"GET /v1/sources/{kind}/{key}/users", access.Explain, s.serveUsers},
-		Route{"GET /v1/slos", access.Read, s.serveSLOs},
-		Route{"GET /v1/status", access.Read, s.serveStatus},
-		Route{"GET /v1/watch", access.Read, s.serveWatch},
+		Route{"POST /v1/check", auth.Check, s.serveCheck},
+		Route{"POST /v1/gate", auth.Check, s.serveGate},
+		Route{"POST /v1/check:batch", auth.Check, s.serveBatch},
+		Route{"GET /v1/workflows", auth.Read, s.serveWorkflows},
+		Route{"GET /v1/workflows/{id}", auth.Read, s.owned("id", s.serveWorkflow)},
+		Route{"GET /v1/workflows/{id}/timeline", auth.Explain, s.owned("id", s.serveTimeline)},
+		Route{"GET /v1/decisions/{workflow}/{decision}", auth.Explain, s.owned("workflow", s.serveDecision)},
+		Route{"GET /v1/sources/{kind}/{key}", auth.Read, s.serveSource},
+		Route{"GET /v1/sources/{kind}/{key}/users", auth.Explain, s.serveUsers},
+		Route{"GET /v1/slos", auth.Read, s.serveSLOs},
+		Route{"GET /v1/status", auth.Read, s.serveStatus},
+		Route{"GET /v1/watch", auth.Read, s.serveWatch},
 		Route{"GET /openapi.json", 0, s.serveOpenAPI},
-		Route{"POST /mcp", access.Check, s.serveMCP()},
+		Route{"POST /mcp", auth.Check, s.serveMCP()},
 	)
 	return s, nil
 }

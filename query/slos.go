@@ -3,13 +3,13 @@ package query
 import (
 	"net/http"
 
-	"github.com/freshet-io/freshet/query/access"
+	"github.com/freshet-io/freshet/query/auth"
 	"github.com/freshet-io/freshet/query/problem"
 	"github.com/freshet-io/freshet/slo/budget"
 )
 
 // serveSLOs says how the objectives stand. Every instance reads the buckets of all, so that any can answer.
-func (s *Server) serveSLOs(w http.ResponseWriter, r *http.Request, c *access.Client) {
+func (s *Server) serveSLOs(w http.ResponseWriter, r *http.Request, c *auth.Client) {
 	e := s.engineOr(w)
 	if e == nil {
 		return

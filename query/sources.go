@@ -11,7 +11,7 @@ import (
 
 	"github.com/freshet-io/freshet/event"
 	"github.com/freshet-io/freshet/freshness"
-	"github.com/freshet-io/freshet/query/access"
+	"github.com/freshet-io/freshet/query/auth"
 	"github.com/freshet-io/freshet/query/problem"
 )
 
@@ -49,7 +49,7 @@ type holder struct {
 }
 
 // serveSource says what is known of a context item, and who holds which version.
-func (s *Server) serveSource(w http.ResponseWriter, r *http.Request, c *access.Client) {
+func (s *Server) serveSource(w http.ResponseWriter, r *http.Request, c *auth.Client) {
 	e := s.engineOr(w)
 	if e == nil {
 		return
@@ -114,7 +114,7 @@ type holding struct {
 	*Engine
 	server    *Server
 	r         *http.Request
-	client    *access.Client
+	client    *auth.Client
 	now       event.Time
 	kind, key string
 	counts    map[int64]*holder
@@ -240,7 +240,7 @@ type recalled struct {
 }
 
 // serveUsers lists the decisions that used an item, or one version of it, after it had been superseded.
-func (s *Server) serveUsers(w http.ResponseWriter, r *http.Request, c *access.Client) {
+func (s *Server) serveUsers(w http.ResponseWriter, r *http.Request, c *auth.Client) {
 	e := s.engineOr(w)
 	if e == nil {
 		return

@@ -6,7 +6,7 @@ import (
 	"net/http"
 
 	"github.com/freshet-io/freshet/event"
-	"github.com/freshet-io/freshet/query/access"
+	"github.com/freshet-io/freshet/query/auth"
 )
 
 // Status is how the engine stands.
@@ -45,7 +45,7 @@ type SourceStatus struct {
 }
 
 // serveStatus says how the engine stands.
-func (s *Server) serveStatus(w http.ResponseWriter, r *http.Request, c *access.Client) {
+func (s *Server) serveStatus(w http.ResponseWriter, r *http.Request, c *auth.Client) {
 	e := s.engineOr(w)
 	if e == nil {
 		return

@@ -9,7 +9,7 @@ import (
 
 	"github.com/freshet-io/freshet/event"
 	"github.com/freshet-io/freshet/freshness"
-	"github.com/freshet-io/freshet/query/access"
+	"github.com/freshet-io/freshet/query/auth"
 	"github.com/freshet-io/freshet/query/check"
 	"github.com/freshet-io/freshet/query/problem"
 )
@@ -22,7 +22,7 @@ const (
 )
 
 // serveWatch sends what is said as server-sent events: of one workflow, or of all.
-func (s *Server) serveWatch(w http.ResponseWriter, r *http.Request, c *access.Client) {
+func (s *Server) serveWatch(w http.ResponseWriter, r *http.Request, c *auth.Client) {
 	e := s.engineOr(w)
 	if e == nil {
 		return
@@ -84,7 +84,7 @@ func (s *Server) serveWatch(w http.ResponseWriter, r *http.Request, c *access.Cl
 type watching struct {
 	*Server
 	e        *Engine
-	client   *access.Client
+	client   *auth.Client
 	workflow string
 	out      http.ResponseWriter
 	ctl      *http.ResponseController

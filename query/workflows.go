@@ -8,7 +8,7 @@ import (
 
 	"github.com/freshet-io/freshet/event"
 	"github.com/freshet-io/freshet/freshness"
-	"github.com/freshet-io/freshet/query/access"
+	"github.com/freshet-io/freshet/query/auth"
 	"github.com/freshet-io/freshet/query/check"
 )
 
@@ -43,7 +43,7 @@ func stateOf(w *freshness.Workflow) string {
 }
 
 // serveWorkflows lists the workflows of this instance by partition and id.
-func (s *Server) serveWorkflows(w http.ResponseWriter, r *http.Request, c *access.Client) {
+func (s *Server) serveWorkflows(w http.ResponseWriter, r *http.Request, c *auth.Client) {
 	e := s.engineOr(w)
 	if e == nil {
 		return
@@ -175,7 +175,7 @@ func decisionsOf(w *freshness.Workflow) []decided {
 }
 
 // serveWorkflow says all that is known of a workflow; "live" is the answer to a check of it.
-func (s *Server) serveWorkflow(w http.ResponseWriter, r *http.Request, c *access.Client) {
+func (s *Server) serveWorkflow(w http.ResponseWriter, r *http.Request, c *auth.Client) {
 	e, row := s.workflow(w, r, c, r.PathValue("id"))
 	if row == nil {
 		return
@@ -268,7 +268,7 @@ func markTime(m freshness.Mark) *event.Time {
 }
 
 // serveTimeline lists the events of a workflow in the order of event time, as their records have them.
-func (s *Server) serveTimeline(w http.ResponseWriter, r *http.Request, c *access.Client) {
+func (s *Server) serveTimeline(w http.ResponseWriter, r *http.Request, c *auth.Client) {
 	e, row := s.workflow(w, r, c, r.PathValue("id"))
 	if row == nil {
 		return

@@ -11,16 +11,16 @@ import (
 	"github.com/freshet-io/freshet/alerts/dispatch"
 	"github.com/freshet-io/freshet/event"
 	"github.com/freshet-io/freshet/query"
-	"github.com/freshet-io/freshet/query/access"
+	"github.com/freshet-io/freshet/query/auth"
 	"github.com/freshet-io/freshet/query/problem"
 )
 
 // alertRoutes are the routes of alerts.
 func (a *App) alertRoutes() []query.Route {
 	return []query.Route{
-		{Pattern: "GET /v1/alerts", Scope: access.Read, Handler: a.atEvaluator(a.serveAlerts)},
-		{Pattern: "GET /v1/alerts/why", Scope: access.Read, Handler: a.atEvaluator(a.serveWhy)},
-		{Pattern: "POST /v1/alerts/test", Scope: access.Admin, Handler: a.atEvaluator(a.serveTest)},
+		{Pattern: "GET /v1/alerts", Scope: auth.Read, Handler: a.atEvaluator(a.serveAlerts)},
+		{Pattern: "GET /v1/alerts/why", Scope: auth.Read, Handler: a.atEvaluator(a.serveWhy)},
+		{Pattern: "POST /v1/alerts/test", Scope: auth.Admin, Handler: a.atEvaluator(a.serveTest)},
 	}
 }
 
@@ -31,7 +31,7 @@ const (
 
 // atEvaluator lets the instance answer that evaluates alerts. If that cannot be asked this one does, and says that it is not here.
 func (a *App) atEvaluator(h query.Handler) query.Handler {
-	return func(w http.ResponseWriter, r *http.Request, c *access.Client) {
+	return func(w http.ResponseWriter, r *http.Request, c *auth.Client) {
 		select {
 		case <-a.running:
 			within := evaluatorTime
@@ -77,7 +77,7 @@ type Told struct {
 	At       event.Time `json:"at"`
 }
 
-func (a *App) serveAlerts(w http.ResponseWriter, r *http.Request, _ *access.Client) {
+func (a *App) serveAlerts(w http.ResponseWriter, r *http.Request, _ *auth.Client) {
 	if !a.evaluates(w) {
 		return
 	}
@@ -101,7 +101,7 @@ func (a *App) serveAlerts(w http.ResponseWriter, r *http.Request, _ *access.Clie
 	answer(w, out)
 }
 
-func (a *App) serveWhy(w http.ResponseWriter, r *http.Request, _ *access.Client) {
+func (a *App) serveWhy(w http.ResponseWriter, r *http.Request, _ *auth.Client) {
 	name := r.URL.Query().Get("name")
 	if !slices.Contains(alerts.Names(), name) {
 		problem.BadParameter.Write(w, "name must be one of the alerts' names", "name")
@@ -121,7 +121,7 @@ func (a *App) serveWhy(w http.ResponseWriter, r *http.Request, _ *access.Client)
 	}{name, append([]alerts.Finding{}, findings...)})
 }
 
-func (a *App) serveTest(w http.ResponseWriter, r *http.Request, _ *access.Client) {
+func (a *App) serveTest(w http.ResponseWriter, r *http.Request, _ *auth.Client) {
 	if !a.evaluates(w) {
 		return
 	}

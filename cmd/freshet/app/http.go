@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/freshet-io/freshet/query"
-	"github.com/freshet-io/freshet/query/access"
+	"github.com/freshet-io/freshet/query/auth"
 	"github.com/grafana/dskit/services"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
@@ -18,15 +18,15 @@ import (
 // operations are the routes of those who run the engine.
 func (a *App) operations() []query.Route {
 	plain := func(f http.HandlerFunc) query.Handler {
-		return func(w http.ResponseWriter, r *http.Request, _ *access.Client) { f(w, r) }
+		return func(w http.ResponseWriter, r *http.Request, _ *auth.Client) { f(w, r) }
 	}
 	metrics := promhttp.HandlerFor(a.reg, promhttp.HandlerOpts{EnableOpenMetrics: true})
 	return []query.Route{
 		{Pattern: "GET /healthz", Handler: plain(func(w http.ResponseWriter, _ *http.Request) { say(w, http.StatusOK, "ok") })},
 		{Pattern: "GET /ready", Handler: plain(a.serveReady)},
-		{Pattern: "GET /metrics", Scope: access.Read, Handler: plain(metrics.ServeHTTP)},
-		{Pattern: "GET /services", Scope: access.Admin, Handler: plain(a.serveServices)},
-		{Pattern: "GET /config", Scope: access.Admin, Handler: plain(a.serveConfig)},
+		{Pattern: "GET /metrics", Scope: auth.Read, Handler: plain(metrics.ServeHTTP)},
+		{Pattern: "GET /services", Scope: auth.Admin, Handler: plain(a.serveServices)},
+		{Pattern: "GET /config", Scope: auth.Admin, Handler: plain(a.serveConfig)},
 	}
 }
 

@@ -1,15 +1,13 @@
 package event
 
 import (
-	"bufio"
-	"bytes"
-	"compress/gzip"
-	"os"
 	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
 	"unsafe"
+
+	"github.com/freshet-io/freshet/internal/testfile"
 )
 
 // copied returns e with memory of its own, and without the difference between no REFs and an empty list, so that it can be compared.
@@ -40,7 +38,7 @@ func TestGoldenSets(t *testing.T) {
 	for _, file := range files {
 		lines := 0
 		content := make(map[uint32]string)
-		for _, line := range readLines(t, file) {
+		for _, line := range testfile.Lines(t, file) {
 			lines++
 			var e, b Event
 			r, reason := d.ToBinary(line, &e)
@@ -63,24 +61,6 @@ func TestGoldenSets(t *testing.T) {
 		}
 		t.Logf("%s: %d events, %d distinct digests", filepath.Base(file), lines, len(content))
 	}
-}
-
-func readLines(t *testing.T, file string) [][]byte {
-	t.Helper()
-	f, err := os.Open(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	z, err := gzip.NewReader(f)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var lines [][]byte
-	for in := bufio.NewScanner(z); in.Scan(); {
-		lines = append(lines, bytes.Clone(in.Bytes()))
-	}
-	return lines
 }
 
 // within reports whether s lies in the memory of b.

@@ -3,17 +3,16 @@ package freshness
 import (
 	"bufio"
 	"bytes"
-	"compress/gzip"
 	"encoding/json"
 	"fmt"
 	"math/rand"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/freshet-io/freshet/event"
+	"github.com/freshet-io/freshet/internal/testfile"
 )
 
 // goldenSets are the sets under testdata/golden, each with the contract it is judged by.
@@ -209,8 +208,8 @@ type golden struct {
 
 func readGolden(tb testing.TB, name string) *golden {
 	tb.Helper()
-	g := &golden{contract: goldenSets()[name], verdicts: gunzip(tb, name+".verdicts.ndjson.gz")}
-	lines := bufio.NewScanner(bytes.NewReader(gunzip(tb, name+".events.ndjson.gz")))
+	g := &golden{contract: goldenSets()[name], verdicts: testfile.Read(tb, filepath.Join("..", "testdata", "golden", name+".verdicts.ndjson.gz"))}
+	lines := bufio.NewScanner(bytes.NewReader(testfile.Read(tb, filepath.Join("..", "testdata", "golden", name+".events.ndjson.gz"))))
 	lines.Buffer(nil, 1<<24)
 	for lines.Scan() {
 		e, err := structured(lines.Bytes())
@@ -223,24 +222,6 @@ func readGolden(tb testing.TB, name string) *golden {
 		tb.Fatalf("%s: no events", name)
 	}
 	return g
-}
-
-func gunzip(tb testing.TB, file string) []byte {
-	tb.Helper()
-	f, err := os.Open(filepath.Join("..", "testdata", "golden", file))
-	if err != nil {
-		tb.Fatal(err)
-	}
-	defer func() { _ = f.Close() }()
-	z, err := gzip.NewReader(f)
-	if err != nil {
-		tb.Fatalf("%s: %v", file, err)
-	}
-	var b bytes.Buffer
-	if _, err := b.ReadFrom(z); err != nil {
-		tb.Fatalf("%s: %v", file, err)
-	}
-	return b.Bytes()
 }
 
 func goldenOf(tb testing.TB, b *Batch) []byte {

@@ -1,13 +1,9 @@
 package freshness_test
 
 import (
-	"bufio"
-	"bytes"
-	"compress/gzip"
 	"encoding/json"
 	"fmt"
 	"maps"
-	"os"
 	"path/filepath"
 	"reflect"
 	"slices"
@@ -16,6 +12,7 @@ import (
 
 	"github.com/freshet-io/freshet/event"
 	"github.com/freshet-io/freshet/freshness"
+	"github.com/freshet-io/freshet/internal/testfile"
 )
 
 // This file gives the naive judgement its events and contracts, and compares it with the golden sets.
@@ -111,30 +108,6 @@ func naiveTypes() map[string]event.Type {
 	}
 }
 
-// naiveGoldenLines reads a file of lines of a golden set.
-func naiveGoldenLines(t *testing.T, name string) [][]byte {
-	t.Helper()
-	f, err := os.Open(filepath.Join("..", "testdata", "golden", name))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	z, err := gzip.NewReader(f)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var lines [][]byte
-	s := bufio.NewScanner(z)
-	s.Buffer(nil, 16<<20)
-	for s.Scan() {
-		lines = append(lines, bytes.Clone(s.Bytes()))
-	}
-	if err := s.Err(); err != nil {
-		t.Fatal(err)
-	}
-	return lines
-}
-
 const (
 	naiveSecond = int64(1000)
 	naiveMinute = 60 * naiveSecond
@@ -227,7 +200,7 @@ func naiveSessions() naiveContract {
 func naiveGoldenSet(t *testing.T, name string) ([]event.Event, []naiveLine) {
 	t.Helper()
 	var events []event.Event
-	for _, line := range naiveGoldenLines(t, name+".events.ndjson.gz") {
+	for _, line := range testfile.Lines(t, filepath.Join("..", "testdata", "golden", name+".events.ndjson.gz")) {
 		e, err := naiveEvent(line)
 		if err != nil {
 			t.Fatal(err)
@@ -235,7 +208,7 @@ func naiveGoldenSet(t *testing.T, name string) ([]event.Event, []naiveLine) {
 		events = append(events, e)
 	}
 	var lines []naiveLine
-	for _, line := range naiveGoldenLines(t, name+".verdicts.ndjson.gz") {
+	for _, line := range testfile.Lines(t, filepath.Join("..", "testdata", "golden", name+".verdicts.ndjson.gz")) {
 		l, err := readNaiveLine(line)
 		if err != nil {
 			t.Fatal(err)

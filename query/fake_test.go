@@ -1,15 +1,11 @@
 package query
 
 import (
-	"bufio"
-	"bytes"
-	"compress/gzip"
 	"context"
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -236,26 +232,3 @@ func ask(h http.Handler, r *http.Request) *httptest.ResponseRecorder {
 }
 
 const goldenDir = "../testdata/golden"
-
-func lines(t testing.TB, file string) [][]byte {
-	t.Helper()
-	raw, err := os.Open(filepath.Join(goldenDir, file))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer raw.Close()
-	z, err := gzip.NewReader(raw)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var all [][]byte
-	sc := bufio.NewScanner(z)
-	sc.Buffer(nil, 16<<20)
-	for sc.Scan() {
-		all = append(all, bytes.Clone(sc.Bytes()))
-	}
-	if err := sc.Err(); err != nil {
-		t.Fatal(err)
-	}
-	return all
-}

@@ -5,6 +5,7 @@ import (
 	"reflect"
 	"testing"
 
+	"github.com/freshet-io/freshet/internal/testfile"
 	"github.com/freshet-io/freshet/test/golden"
 )
 
@@ -13,10 +14,10 @@ func TestAChecksAnswerIsTheGoldenLine(t *testing.T) {
 	for _, set := range []string{"adversarial-1", "adversarial-2", "adversarial-3", "adversarial-4", "coding-sessions"} {
 		t.Run(set, func(t *testing.T) {
 			t.Parallel()
-			f := newFake(t, goldenDir+"/"+set+".contracts.yaml", lines(t, set+".events.ndjson.gz"))
+			f := newFake(t, goldenDir+"/"+set+".contracts.yaml", testfile.Lines(t, goldenDir+"/"+set+".events.ndjson.gz"))
 			h := f.serve(t, Config{}).Handler(true)
 			given, wrong := 0, 0
-			all := lines(t, set+".verdicts.ndjson.gz")
+			all := testfile.Lines(t, goldenDir+"/"+set+".verdicts.ndjson.gz")
 			for _, line := range all {
 				var want map[string]any
 				if err := json.Unmarshal(line, &want); err != nil {

@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/freshet-io/freshet/freshness"
+	"github.com/freshet-io/freshet/internal/testfile"
 	"github.com/freshet-io/freshet/test/golden"
 )
 
@@ -30,10 +31,10 @@ func get(t testing.TB, h http.Handler, path string) (int, map[string]any) {
 // Every explanation says of its uses what the golden lines say.
 func TestExplanationsAreTheGoldenLines(t *testing.T) {
 	const set = "adversarial-2"
-	f := newFake(t, goldenDir+"/"+set+".contracts.yaml", lines(t, set+".events.ndjson.gz"))
+	f := newFake(t, goldenDir+"/"+set+".contracts.yaml", testfile.Lines(t, goldenDir+"/"+set+".events.ndjson.gz"))
 	h := f.serve(t, Config{}).Handler(true)
 	asked, wrong, evidence := 0, 0, 0
-	for _, line := range lines(t, set+".verdicts.ndjson.gz") {
+	for _, line := range testfile.Lines(t, goldenDir+"/"+set+".verdicts.ndjson.gz") {
 		var want map[string]any
 		if err := json.Unmarshal(line, &want); err != nil {
 			t.Fatal(err)
@@ -71,7 +72,7 @@ func TestExplanationsAreTheGoldenLines(t *testing.T) {
 // A list that is read page by page has every workflow once, whatever the pages' size.
 func TestListsComeInPages(t *testing.T) {
 	const set = "adversarial-1"
-	f := newFake(t, goldenDir+"/"+set+".contracts.yaml", lines(t, set+".events.ndjson.gz"))
+	f := newFake(t, goldenDir+"/"+set+".contracts.yaml", testfile.Lines(t, goldenDir+"/"+set+".events.ndjson.gz"))
 	h := f.serve(t, Config{}).Handler(true)
 	for _, filter := range []string{"", "&state=open", "&verdict=stale", "&state=open&verdict=stale&type=refund"} {
 		var all [][]string
@@ -107,7 +108,7 @@ func TestListsComeInPages(t *testing.T) {
 // The events of a timeline are those that were sent, in the order of event time, and say what is gone.
 func TestTimelinesAreRebuiltFromRecords(t *testing.T) {
 	const set = "adversarial-1"
-	f := newFake(t, goldenDir+"/"+set+".contracts.yaml", lines(t, set+".events.ndjson.gz"))
+	f := newFake(t, goldenDir+"/"+set+".contracts.yaml", testfile.Lines(t, goldenDir+"/"+set+".events.ndjson.gz"))
 	h := f.serve(t, Config{}).Handler(true)
 	f.start = int64(len(f.lines) / 2)
 	gone, there := 0, 0
@@ -158,7 +159,7 @@ func TestTimelinesAreRebuiltFromRecords(t *testing.T) {
 // Who used a version after it was superseded is what going through all uses finds.
 func TestTheRecallListIsComplete(t *testing.T) {
 	const set = "adversarial-3"
-	f := newFake(t, goldenDir+"/"+set+".contracts.yaml", lines(t, set+".events.ndjson.gz"))
+	f := newFake(t, goldenDir+"/"+set+".contracts.yaml", testfile.Lines(t, goldenDir+"/"+set+".events.ndjson.gz"))
 	h := f.serve(t, Config{}).Handler(true)
 	want := map[string]map[string]bool{} // item → users
 	var v freshness.Verdict

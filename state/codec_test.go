@@ -1,9 +1,7 @@
 package state
 
 import (
-	"bufio"
 	"bytes"
-	"compress/gzip"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -18,6 +16,7 @@ import (
 	"github.com/freshet-io/freshet/bench"
 	"github.com/freshet-io/freshet/event"
 	"github.com/freshet-io/freshet/freshness"
+	"github.com/freshet-io/freshet/internal/testfile"
 )
 
 var rewrite = flag.Bool("rewrite", false, "write the golden bytes of the present versions anew; of an older version they never change")
@@ -31,22 +30,12 @@ func golden(t testing.TB, set string) (map[string]*freshness.Workflow, map[strin
 // folded does so within limits, and with times that are multiples of a number of milliseconds.
 func folded(t testing.TB, set string, lim freshness.Limits, multiple event.Time) (map[string]*freshness.Workflow, map[string]*freshness.Item) {
 	t.Helper()
-	f, err := os.Open(filepath.Join("..", "testdata", "golden", set+".events.ndjson.gz"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	z, err := gzip.NewReader(f)
-	if err != nil {
-		t.Fatal(err)
-	}
 	workflows, items := map[string]*freshness.Workflow{}, map[string]*freshness.Item{}
 	d := event.NewDecoder(event.Config{})
 	var e event.Event
-	sc := bufio.NewScanner(z)
-	sc.Buffer(nil, 1<<20)
-	for n := int64(0); sc.Scan(); n++ {
-		if reason := d.DecodeStructured(sc.Bytes(), 0, &e); reason != event.OK {
+	for i, line := range testfile.Lines(t, filepath.Join("..", "testdata", "golden", set+".events.ndjson.gz")) {
+		n := int64(i)
+		if reason := d.DecodeStructured(line, 0, &e); reason != event.OK {
 			t.Fatalf("line %d: %s", n+1, reason)
 		}
 		e.Time -= e.Time % multiple
@@ -65,9 +54,6 @@ func folded(t testing.TB, set string, lim freshness.Limits, multiple event.Time)
 			workflows[w.ID] = w
 		}
 		w.Fold(&e, at, &lim)
-	}
-	if err := sc.Err(); err != nil {
-		t.Fatal(err)
 	}
 	return workflows, items
 }

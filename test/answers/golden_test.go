@@ -9,6 +9,7 @@ import (
 
 	"github.com/freshet-io/freshet/event"
 	"github.com/freshet-io/freshet/freshness"
+	"github.com/freshet-io/freshet/internal/testfile"
 	"github.com/freshet-io/freshet/slo"
 	"github.com/freshet-io/freshet/test/golden"
 	"github.com/freshet-io/freshet/test/harness"
@@ -21,7 +22,7 @@ func TestAnswersAreTheGoldenLines(t *testing.T) {
 	const set = "adversarial-1"
 	contract := filepath.Join(goldenDir, set+".contracts.yaml")
 	e := start(t, contract, harness.Options{Partitions: 8})
-	lines := harness.ReadLines(t, filepath.Join(goldenDir, set+".events.ndjson.gz"))
+	lines := testfile.Lines(t, filepath.Join(goldenDir, set+".events.ndjson.gz"))
 	e.Load(e.ctx, lines)
 	e.AwaitNow(e.ctx)
 	truth := batch(t, contract, lines)

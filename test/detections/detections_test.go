@@ -16,6 +16,7 @@ import (
 	"github.com/freshet-io/freshet/checkid"
 	"github.com/freshet-io/freshet/event"
 	"github.com/freshet-io/freshet/freshness"
+	"github.com/freshet-io/freshet/internal/testfile"
 	"github.com/freshet-io/freshet/slo"
 	"github.com/freshet-io/freshet/test/harness"
 	"github.com/go-kit/log"
@@ -195,7 +196,7 @@ func TestInAnyOrder(t *testing.T) {
 			}
 			t.Logf("repeat with: go test ./test/detections -run '^%s$' -detections.seed=%d", t.Name(), s)
 			r := rand.New(rand.NewPCG(s, 1))
-			lines := harness.ReadLines(t, filepath.Join(golden, set+".events.ndjson.gz"))
+			lines := testfile.Lines(t, filepath.Join(golden, set+".events.ndjson.gz"))
 			want := batch(t, set, lines, event.Of(time.Now()))
 			if len(want) < 50 {
 				t.Fatalf("the set has %d detections: they show nothing", len(want))

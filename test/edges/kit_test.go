@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/freshet-io/freshet/event"
+	"github.com/freshet-io/freshet/internal/testfile"
 	"github.com/freshet-io/freshet/test/harness"
 	"github.com/go-kit/log"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -91,7 +92,7 @@ func goldenContract(t *testing.T, more string) string {
 }
 
 func goldenLines(t *testing.T) [][]byte {
-	return harness.ReadLines(t, filepath.Join(golden, set+".events.ndjson.gz"))
+	return testfile.Lines(t, filepath.Join(golden, set+".events.ndjson.gz"))
 }
 
 func goldenVerdicts(t *testing.T) map[string]map[string]any {

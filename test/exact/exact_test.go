@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/freshet-io/freshet/event"
+	"github.com/freshet-io/freshet/internal/testfile"
 	"github.com/freshet-io/freshet/test/harness"
 	"github.com/go-kit/log"
 )
@@ -127,7 +128,7 @@ func run(t *testing.T, s scenario) {
 
 // order returns the set's lines in the scenario's order.
 func order(t *testing.T, s scenario) [][]byte {
-	lines := harness.ReadLines(t, filepath.Join(golden, s.set+".events.ndjson.gz"))
+	lines := testfile.Lines(t, filepath.Join(golden, s.set+".events.ndjson.gz"))
 	switch s.order {
 	case "reversed":
 		slices.Reverse(lines)

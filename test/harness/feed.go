@@ -1,41 +1,13 @@
 package harness
 
 import (
-	"bufio"
-	"bytes"
-	"compress/gzip"
 	"context"
-	"os"
 	"testing"
 
 	"github.com/freshet-io/freshet/cmd/freshet/loader"
 	"github.com/freshet-io/freshet/event"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
-
-// ReadLines reads the lines of a compressed file.
-func ReadLines(t *testing.T, path string) [][]byte {
-	t.Helper()
-	f, err := os.Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	z, err := gzip.NewReader(f)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var lines [][]byte
-	sc := bufio.NewScanner(z)
-	sc.Buffer(nil, 16<<20)
-	for sc.Scan() {
-		lines = append(lines, bytes.Clone(sc.Bytes()))
-	}
-	if err := sc.Err(); err != nil {
-		t.Fatal(err)
-	}
-	return lines
-}
 
 // Load writes structured events into their topics as freshet load does, and waits until they are acknowledged.
 func (e *Engine) Load(ctx context.Context, lines [][]byte) {

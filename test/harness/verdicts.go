@@ -9,13 +9,15 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/freshet-io/freshet/internal/testfile"
 )
 
 // Golden reads golden lines, by use.
 func Golden(t *testing.T, path string) map[string]map[string]any {
 	t.Helper()
 	want := map[string]map[string]any{}
-	for _, line := range ReadLines(t, path) {
+	for _, line := range testfile.Lines(t, path) {
 		var g map[string]any
 		if err := json.Unmarshal(line, &g); err != nil {
 			t.Fatal(err)

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/freshet-io/freshet/internal/testfile"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -64,7 +65,7 @@ func TestEngineWithExactlyItsACLs(t *testing.T) {
 			acls := e.Graph().ACLs(func(string) string { return way.principal })
 			grant(ctx, t, e, acls)
 			e.Start(ctx)
-			lines := harness.ReadLines(t, golden+"events.ndjson.gz")
+			lines := testfile.Lines(t, golden+"events.ndjson.gz")
 			e.Load(ctx, lines)
 			e.Produce(ctx, elsewhere(e.Records(ctx, lines))...)
 			e.Produce(ctx, &kgo.Record{Topic: e.Name("workflow.tool"), Value: []byte("no event")})

@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/freshet-io/freshet/embedded"
+	"github.com/freshet-io/freshet/internal/testfile"
 	"github.com/freshet-io/freshet/test/harness"
 	"github.com/go-kit/log"
 	"github.com/grafana/dskit/services"
@@ -41,7 +42,7 @@ const (
 func TestStoppedUnderLoad(t *testing.T) {
 	ctx := within(t)
 	e := harness.New(t, harness.Options{Contract: contract, Partitions: partitions})
-	lines := harness.ReadLines(t, golden+".events.ndjson.gz")
+	lines := testfile.Lines(t, golden+".events.ndjson.gz")
 	v := e.Verdicts()
 	dir := t.TempDir()
 	const parts = 3
@@ -130,7 +131,7 @@ func TestBrokersComeAndGo(t *testing.T) {
 	b := &broker{t: t, dir: t.TempDir(), listen: fmt.Sprintf("127.0.0.1:%d", freePort(t))}
 	b.start()
 	e := harness.New(t, harness.Options{Contract: contract, Partitions: partitions, Brokers: b.listen})
-	lines := harness.ReadLines(t, golden+".events.ndjson.gz")
+	lines := testfile.Lines(t, golden+".events.ndjson.gz")
 	b.stop()
 
 	p := start(t, e.Brokers(), t.TempDir())

@@ -4,17 +4,15 @@ package torture
 
 import (
 	"bytes"
-	"compress/gzip"
 	"context"
 	"fmt"
-	"io"
 	"math/rand/v2"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/freshet-io/freshet/internal/testfile"
 	"github.com/freshet-io/freshet/test/kafka"
 )
 
@@ -52,27 +50,9 @@ func TestOneFrozenOneKilled(t *testing.T) {
 	<-loading
 	w.settled(ctx)
 	got := w.freshet("verdicts", "-golden", "-topics.prefix", w.prefix, "-kafka.brokers", strings.Join(w.brokers, ","))
-	if want := unzip(t, filepath.Join(golden, w.set+".verdicts.ndjson.gz")); !bytes.Equal(got, want) {
+	if want := testfile.Read(t, filepath.Join(golden, w.set+".verdicts.ndjson.gz")); !bytes.Equal(got, want) {
 		t.Errorf("freshet verdicts -golden is not the golden set: %d bytes, want %d", len(got), len(want))
 	}
-}
-
-func unzip(t *testing.T, path string) []byte {
-	t.Helper()
-	f, err := os.Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	z, err := gzip.NewReader(f)
-	if err != nil {
-		t.Fatal(err)
-	}
-	text, err := io.ReadAll(z)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return text
 }
 
 // Instances are started, stopped, killed and frozen as it comes while events happen, also with more instances than partitions. Every event

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/freshet-io/freshet/internal/testfile"
 	"github.com/freshet-io/freshet/slo"
 	"github.com/freshet-io/freshet/test/harness"
 	"github.com/freshet-io/freshet/test/kafka"
@@ -66,7 +67,7 @@ func newWorld(t *testing.T, s setup) *world {
 	}
 	if s.set != "" {
 		w.want = harness.Golden(t, filepath.Join(golden, s.set+".verdicts.ndjson.gz"))
-		w.lines = harness.ReadLines(t, filepath.Join(golden, s.set+".events.ndjson.gz"))
+		w.lines = testfile.Lines(t, filepath.Join(golden, s.set+".events.ndjson.gz"))
 	}
 	if s.at == embedded {
 		ports, err := kafka.Ports(1)

@@ -1,9 +1,7 @@
 package backtest
 
 import (
-	"bufio"
 	"bytes"
-	"compress/gzip"
 	"encoding/xml"
 	"errors"
 	"flag"
@@ -16,6 +14,7 @@ import (
 
 	"github.com/freshet-io/freshet/event"
 	"github.com/freshet-io/freshet/freshness"
+	"github.com/freshet-io/freshet/internal/testfile"
 	"github.com/freshet-io/freshet/slo"
 	"github.com/freshet-io/freshet/slo/budget"
 )
@@ -126,28 +125,18 @@ func sessions(t *testing.T) []Report {
 	if err != nil {
 		t.Fatal(err)
 	}
-	file, err := os.Open("../../../testdata/golden/coding-sessions.events.ndjson.gz")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer file.Close()
-	z, err := gzip.NewReader(file)
-	if err != nil {
-		t.Fatal(err)
-	}
 	b := freshness.NewBatch(f.Contract(), freshness.DefaultLimits())
 	d, e := event.NewDecoder(event.Config{}), event.Event{}
-	lines := bufio.NewScanner(z)
-	lines.Buffer(nil, 4<<20)
-	for n := int64(1); lines.Scan(); n++ {
-		if reason := d.DecodeStructured(lines.Bytes(), 0, &e); reason != event.OK {
+	for i, line := range testfile.Lines(t, "../../../testdata/golden/coding-sessions.events.ndjson.gz") {
+		n := int64(i + 1)
+		if reason := d.DecodeStructured(line, 0, &e); reason != event.OK {
 			t.Fatalf("line %d: %s", n, reason)
 		}
 		b.Add(&e, freshness.Position{Topic: "events", Offset: n})
 	}
 	reports, err := Run(f, b, minute)
-	if err != nil || lines.Err() != nil {
-		t.Fatal(err, lines.Err())
+	if err != nil {
+		t.Fatal(err)
 	}
 	return reports
 }

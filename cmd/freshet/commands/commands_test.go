@@ -2,11 +2,9 @@ package commands
 
 import (
 	"bytes"
-	"compress/gzip"
 	"context"
 	"encoding/json"
 	"flag"
-	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -14,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/freshet-io/freshet/internal/testfile"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -40,24 +39,6 @@ func freshet(t *testing.T, in string, args ...string) said {
 	var out, err bytes.Buffer
 	status := New().Main(ctx, args, &cli.Stdio{In: strings.NewReader(in), Out: &out, Err: &err, Getenv: func(string) (string, bool) { return "", false }})
 	return said{status, out.String(), err.String()}
-}
-
-func unzip(t *testing.T, path string) string {
-	t.Helper()
-	file, err := os.Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer file.Close()
-	z, err := gzip.NewReader(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	text, err := io.ReadAll(z)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(text)
 }
 
 func write(t *testing.T, name, text string) string {
@@ -140,7 +121,7 @@ func TestJudgeMatchesTheGoldenSets(t *testing.T) {
 			if got.status != 0 || got.err != "" {
 				t.Fatalf("status %d: %s", got.status, got.err)
 			}
-			if want := unzip(t, set+".verdicts.ndjson.gz"); got.out != want {
+			if want := string(testfile.Read(t, set+".verdicts.ndjson.gz")); got.out != want {
 				t.Errorf("the verdicts differ: %s", firstDifference(got.out, want))
 			}
 		})
@@ -158,8 +139,8 @@ func firstDifference(got, want string) string {
 }
 
 func TestJudgeReadsStandardInputAndNamesWhatIsNoEvent(t *testing.T) {
-	text := unzip(t, golden+"adversarial-1.events.ndjson.gz")
-	want := unzip(t, golden+"adversarial-1.verdicts.ndjson.gz")
+	text := string(testfile.Read(t, golden+"adversarial-1.events.ndjson.gz"))
+	want := string(testfile.Read(t, golden+"adversarial-1.verdicts.ndjson.gz"))
 	contract := golden + "adversarial-1.contracts.yaml"
 	if got := freshet(t, text, "judge", "-contracts.file", contract, "-"); got.status != 0 || got.out != want {
 		t.Errorf("status %d: %s", got.status, got.err)
@@ -285,7 +266,7 @@ func TestLoadWritesEveryEventIntoItsTopic(t *testing.T) {
 	if a := freshet(t, "", slices.Concat([]string{"topics", "apply"}, flags)...); a.status != 0 {
 		t.Fatal(a)
 	}
-	text := unzip(t, golden+"adversarial-1.events.ndjson.gz")
+	text := string(testfile.Read(t, golden+"adversarial-1.events.ndjson.gz"))
 	got := freshet(t, text+`{"specversion":"1.0","id":"x","source":"/s","type":"com.acme.lunch.eaten","time":"2026-11-20T07:50:07Z","subject":"wf"}`+"\n{}\n",
 		slices.Concat([]string{"load"}, flags, []string{"-"})...)
 	if got.status != cli.ExitNo || !strings.Contains(got.err, "-:7768: not_cloudevent") {
@@ -423,7 +404,7 @@ func TestVerdictsInGoldenForm(t *testing.T) {
 	if a := freshet(t, "", "topics", "apply", "-kafka.brokers", brokers, "-topics.partitions", "2"); a.status != 0 {
 		t.Fatal(a)
 	}
-	want := unzip(t, golden+"adversarial-2.verdicts.ndjson.gz")
+	want := string(testfile.Read(t, golden+"adversarial-2.verdicts.ndjson.gz"))
 	producer, err := kgo.NewClient(kgo.SeedBrokers(brokers))
 	if err != nil {
 		t.Fatal(err)

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/freshet-io/freshet/cmd/freshet/cli"
+	"github.com/freshet-io/freshet/internal/testfile"
 )
 
 // transcript is what a running command has written so far.
@@ -75,7 +76,7 @@ func TestRunLoadVerdicts(t *testing.T) {
 	if l := freshet(t, "", "load", "-kafka.brokers", where[1], golden+"coding-sessions.events.ndjson.gz"); l.status != 0 {
 		t.Fatalf("load: %+v", l)
 	}
-	want := unzip(t, golden+"coding-sessions.verdicts.ndjson.gz")
+	want := string(testfile.Read(t, golden+"coding-sessions.verdicts.ndjson.gz"))
 	var got said
 	deadline := time.Now().Add(time.Minute)
 	for got.out != want && time.Now().Before(deadline) {

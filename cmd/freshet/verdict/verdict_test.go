@@ -1,14 +1,12 @@
 package verdict_test
 
 import (
-	"bufio"
-	"compress/gzip"
 	"encoding/json"
-	"os"
 	"path/filepath"
 	"testing"
 
 	"github.com/freshet-io/freshet/cmd/freshet/verdict"
+	"github.com/freshet-io/freshet/internal/testfile"
 )
 
 // Of every golden line a record is made that says the same as SPEC 4 writes it; its golden line must be the one it was made of.
@@ -18,19 +16,14 @@ func TestGoldenLineOfARecord(t *testing.T) {
 		t.Fatalf("golden sets: %v, %d files", err, len(files))
 	}
 	for _, name := range files {
-		n := 0
-		eachLine(t, name, func(golden []byte) {
-			n++
+		for i, golden := range testfile.Lines(t, name) {
 			r, err := verdict.Parse(recordOf(t, golden))
 			if err != nil {
-				t.Fatalf("%s:%d: %v", name, n, err)
+				t.Fatalf("%s:%d: %v", name, i+1, err)
 			}
 			if got := r.AppendGolden(nil); string(got) != string(golden) {
-				t.Fatalf("%s:%d:\ngot  %s\nwant %s", name, n, got, golden)
+				t.Fatalf("%s:%d:\ngot  %s\nwant %s", name, i+1, got, golden)
 			}
-		})
-		if n == 0 {
-			t.Errorf("%s has no lines", name)
 		}
 	}
 }
@@ -54,27 +47,6 @@ func recordOf(t *testing.T, golden []byte) []byte {
 		t.Fatal(err)
 	}
 	return b
-}
-
-func eachLine(t *testing.T, name string, f func([]byte)) {
-	t.Helper()
-	file, err := os.Open(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer file.Close()
-	z, err := gzip.NewReader(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := bufio.NewScanner(z)
-	s.Buffer(nil, 1<<20)
-	for s.Scan() {
-		f(s.Bytes())
-	}
-	if err := s.Err(); err != nil {
-		t.Fatal(err)
-	}
 }
 
 func TestWhatIsNoVerdictIsAnError(t *testing.T) {

@@ -1,7 +1,10 @@
 package tail
 
 import (
+	"context"
+	"errors"
 	"testing"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -13,7 +16,14 @@ func TestCommitted(t *testing.T) {
 		topic, group := r.topic(t, 2), name("group")
 		logs := r.logs(t)
 		asked := map[string]int32{topic: 2}
-		if got, err := logs.Committed(t.Context(), group, asked); err != nil || len(got) != 0 {
+		// A young cluster makes its topic of offsets when the first group asks.
+		patience, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		got, err := logs.Committed(patience, group, asked)
+		for tick := time.NewTicker(100 * time.Millisecond); errors.Is(err, kerr.CoordinatorNotAvailable) && patience.Err() == nil; <-tick.C {
+			got, err = logs.Committed(patience, group, asked)
+		}
+		if err != nil || len(got) != 0 {
 			t.Fatalf("a group that nobody knows has committed %v, %v", got, err)
 		}
 		commit := func(c Committed) {

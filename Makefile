@@ -59,6 +59,12 @@ test-observe: export FRESHET_PROMETHEUS ?= try
 test-observe: ## Ask every panel of the dashboards of a real Prometheus that scrapes an engine at work (two minutes).
 	$(GO) test ./test/observe -count=1 -v -timeout 5m
 
+.PHONY: test-alerting
+test-alerting: export FRESHET_ALERTMANAGER ?= try
+test-alerting: export FRESHET_KAFKA ?= try
+test-alerting: build ## Break a fleet in known ways, and see who is paged: Kafka, Prometheus, two Alertmanagers (six minutes).
+	FRESHET_BIN=$(CURDIR)/$(BIN) $(GO) test ./test/paging -count=1 -v -timeout 15m -parallel 3
+
 # The Python client's own environment, with the frameworks that it has hooks for.
 PYTHON := build/python
 

@@ -18,6 +18,7 @@ type Config struct {
 	Repeat       freshness.Duration // a firing alert is sent again after so long
 	ResolveAfter freshness.Duration // an alert is over when it has not held for so long
 	BlindAfter   freshness.Duration // a clock may be behind for so long
+	WakeAfter    freshness.Duration // a process that was not run has so long to find out how far the clocks are
 	KeepResolved freshness.Duration // rows that are over are kept for so long
 	Group        int                // above so many keys of a kind there is one row for all of them
 	MaxRows      int                // rows that are over are given up early above so many
@@ -40,6 +41,7 @@ func (c Config) Defaults() Config {
 	set(&c.Repeat, minute)
 	set(&c.ResolveAfter, minute)
 	set(&c.BlindAfter, minute)
+	set(&c.WakeAfter, 20*second)
 	set(&c.KeepResolved, 24*hour)
 	set(&c.RateWindow, 10*minute)
 	for _, n := range []struct {

@@ -173,7 +173,13 @@ func (a *Alerts) move(s *Snapshot, conditions []*condition, grouped map[string]b
 
 // gate says what keeps a condition from becoming an alert; Unclear if nothing does.
 func (a *Alerts) gate(s *Snapshot, name string, rests []string) Reason {
-	if name == EngineBlind || name == Watchdog {
+	switch name {
+	case Watchdog:
+		return Unclear
+	case EngineBlind: // a process that was frozen sees old clocks first: others may have gone on meanwhile
+		if s.Now-s.Woken < event.Time(a.cfg.WakeAfter) {
+			return NotYet
+		}
 		return Unclear
 	}
 	if rests == nil && len(s.Partitions) == 0 {

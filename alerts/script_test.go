@@ -24,6 +24,7 @@ import (
 //	  stands P at=S [why=W]          a clock that has been live and stands
 //	  catching-up P…
 //	  gone P…                        partitions of other instances
+//	  woken at=S                     the process was not run until then
 //	  burn SLO page|ticket holds|few|no [burn=X] [bad=N] [good=N] [open=N] [causes=CAUSE:OWNER:PARTS,…] [evidence=N]
 //	  held DETECTION KIND/KEY seq=N since=S count=N [waiting=N] [replay] [causes=…] [on=P,…] [evidence=N]
 //	  free DETECTION KIND/KEY seq=N
@@ -265,6 +266,8 @@ func (s *script) fact(f []string) error {
 	}
 	w := wordsOf(args)
 	switch f[0] {
+	case "woken":
+		s.snap.Woken = at(w.float("at"))
 	case "live", "catching-up", "stands", "gone":
 		for _, name := range w.plain {
 			s.partition(f[0], name, w)

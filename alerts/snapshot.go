@@ -9,7 +9,8 @@ import (
 // firing, and nothing new does.
 type Snapshot struct {
 	Now      event.Time
-	Contract *slo.File // in force now
+	Woken    event.Time // ticks have come without a long pause since then
+	Contract *slo.File  // in force now
 
 	Partitions []Partition
 

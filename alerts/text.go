@@ -61,7 +61,7 @@ Causes:{{ range . }}
 Owner: {{ . }}{{ range $i, $o := $.Owners }}{{ if $i }}, also told: {{ $o }}{{ end }}{{ end }}
 {{ end }}
 {{- if or .Decisions .Open }}
-Reach: {{ with .Decisions }}{{ . }} bad decisions{{ end }}{{ if and .Decisions .Open }}, {{ end }}{{ with .Open }}{{ . }} open workflows{{ end }}{{ with .Workflows }}, such as {{ range $i, $w := . }}{{ if $i }}, {{ end }}{{ $w }}{{ end }}{{ end }}
+Reach: {{ with .Decisions }}{{ count . "bad decision" }}{{ end }}{{ if and .Decisions .Open }}, {{ end }}{{ with .Open }}{{ count . "open workflow" }}{{ end }}{{ with .Workflows }}, such as {{ range $i, $w := . }}{{ if $i }}, {{ end }}{{ $w }}{{ end }}{{ end }}
 {{ end }}
 {{- with .Evidence }}
 Evidence:{{ range . }}
@@ -82,7 +82,7 @@ Dashboard: {{ . }}
 // NewText returns the usual text, with the templates "summary" and "description" replaced by those that override defines. An empty
 // override changes nothing.
 func NewText(override string) (*Text, error) {
-	t := template.Must(template.New("page").Option("missingkey=zero").Parse(defaultText))
+	t := template.Must(template.New("page").Funcs(template.FuncMap{"count": count}).Option("missingkey=zero").Parse(defaultText))
 	if override != "" {
 		if _, err := t.Parse(override); err != nil {
 			return nil, fmt.Errorf("templates of alerts: %w", err)

@@ -28,6 +28,7 @@ func sees() map[string][]string {
 		"internal/access":   nil,
 		"internal/await":    nil,
 		"internal/metrics":  nil,
+		"internal/programs": nil,
 		"internal/lint":     nil,
 		"internal/testfile": nil,
 		"processors":        {"checkid", "alerts", "event", "freshness", "slo", "state", "topology", "internal/access", "internal/await", "internal/metrics"},

@@ -47,6 +47,8 @@ type Group struct {
 	barrier uint64                // it is committed with a later one
 	waiting bool
 	sent    event.Time // when something could be sent last
+	ticked  event.Time // the last tick was due, whether or not anything could be evaluated
+	woken   event.Time // ticks have been due without a long pause since then
 	was     bool       // this instance evaluated last, as far as it knows
 }
 
@@ -141,11 +143,16 @@ func (g *Group) Committed(p *gateway.Partition, barrier uint64, _, _ []int64) {
 }
 
 func (g *Group) snapshot() *alerts.Snapshot {
-	s := &alerts.Snapshot{Now: g.Now(), Partitions: g.Clocks()}
+	s := g.bare()
 	for _, fill := range g.Facts {
 		fill(s)
 	}
 	return s
+}
+
+// bare is a snapshot of the clocks alone.
+func (g *Group) bare() *alerts.Snapshot {
+	return &alerts.Snapshot{Now: g.Now(), Woken: g.woken, Partitions: g.Clocks()}
 }
 
 // Attributes that every record has in common.
@@ -208,10 +215,25 @@ func (g *Group) Run(ctx context.Context, on Gateway, every time.Duration) error 
 		case <-soon.C:
 			g.tick(on)
 		case <-tick.C:
+			g.awake()
 			g.tick(on)
 			g.fromMemory(on)
 		}
 	}
+}
+
+// asleep is how long a process that runs does not go without a tick. Beyond it, the process was frozen, or its machine was.
+const asleep = event.Time(10_000)
+
+// awake notes that a tick is due.
+func (g *Group) awake() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	now := g.Now()
+	if now-g.ticked > asleep {
+		g.woken = now
+	}
+	g.ticked = now
 }
 
 // gather is how long acknowledgements are waited for that may come together.
@@ -234,7 +256,7 @@ func (g *Group) fromMemory(on Gateway) {
 	if !g.was && !g.Alerts.Owes(alerts.EngineBlind) || g.Now()-g.sent < alone {
 		return
 	}
-	s := &alerts.Snapshot{Now: g.Now(), Partitions: g.Clocks()}
+	s := g.bare()
 	acks := g.Dispatcher.Acks()
 	out := g.Alerts.Alone(s, g.Dispatcher.Targets(), acks)
 	for _, r := range out.Changed {

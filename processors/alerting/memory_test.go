@@ -48,6 +48,44 @@ func (s *sink) count(id string, p alerts.Purpose) int {
 	return n
 }
 
+// A process is frozen for minutes, and another one evaluates meanwhile. When it goes on its clocks are where they were. That is not what the
+// engine's are: it says nothing.
+func TestAFrozenProcessIsNotBlind(t *testing.T) {
+	now := event.Time(1_000_000)
+	applied := now
+	s := &sink{now: func() event.Time { return now }}
+	var cfg Config
+	rows, err := cfg.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := New(Deps{Alerts: rows, Dispatcher: s, Metrics: metrics.New(nil), Now: s.now, Logger: log.NewNopLogger(),
+		Clocks: func() []alerts.Partition {
+			return []alerts.Partition{{Name: "freshet-workflows/0", Live: true, Applied: applied}}
+		}})
+	g.was, g.sent = true, now
+	for range 5 {
+		now += 1000
+		applied = now
+		g.awake()
+		g.fromMemory(away{})
+	}
+	now += 130_000
+	for range 15 { // it finds out that it is no member any more
+		now += 1000
+		g.awake()
+		g.fromMemory(away{})
+	}
+	for range 30 {
+		now += 1000
+		g.awake()
+		g.fromMemory(away{running: true})
+	}
+	if n := s.count(alerts.EngineBlind, alerts.Tell); n != 0 {
+		t.Errorf("told %d times that the engine is blind", n)
+	}
+}
+
 // The brokers are gone. The instance that evaluated last says so from memory, once, and that it is over; the one that did not says nothing.
 func TestBlindnessIsSaidFromMemory(t *testing.T) {
 	for _, evaluated := range []bool{true, false} {

@@ -6,16 +6,15 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"net"
 	"net/http"
 	"net/url"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strconv"
-	"syscall"
 	"testing"
 	"time"
+
+	"github.com/freshet-io/freshet/internal/programs"
 )
 
 // scrapeEvery is how often Prometheus scrapes the engine and evaluates its rules.
@@ -49,52 +48,22 @@ func program(t *testing.T, name string) string {
 // asked for native histograms keeps no classic ones.
 func startPrometheus(ctx context.Context, t *testing.T, engine string, rules []byte, features string) *server {
 	t.Helper()
-	path, dir := program(t, "prometheus"), t.TempDir()
-	config := fmt.Sprintf("global: {scrape_interval: %v, evaluation_interval: %[1]v}\nrule_files: [rules.yaml]\n"+
-		"scrape_configs: [{job_name: freshet, static_configs: [{targets: [%q]}]}]\n", scrapeEvery, engine)
-	for name, text := range map[string][]byte{"prometheus.yml": []byte(config), "rules.yaml": rules} {
-		if err := os.WriteFile(filepath.Join(dir, name), text, 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	program(t, "prometheus")
+	at, err := programs.FreeAddress()
 	if err != nil {
 		t.Fatal(err)
 	}
-	at := l.Addr().String()
-	if err := l.Close(); err != nil {
-		t.Fatal(err)
-	}
-	log, err := os.Create(filepath.Join(dir, "log"))
+	p, err := (&programs.Prometheus{Dir: t.TempDir(), Listen: at, Scrape: engine, Every: scrapeEvery, Rules: rules, Features: features}).Start(ctx)
 	if err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command(path, "--config.file=prometheus.yml", "--storage.tsdb.path=data", "--web.listen-address="+at, "--enable-feature="+features)
-	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, log, log
-	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		_ = cmd.Process.Signal(syscall.SIGTERM)
-		_ = cmd.Wait()
-		_ = log.Close()
+		p.Kill()
 		if t.Failed() {
-			text, _ := os.ReadFile(log.Name())
-			t.Logf("Prometheus said:\n%s", text[max(0, len(text)-4000):])
+			t.Logf("Prometheus said:\n%s", p.Said())
 		}
 	})
-	s := &server{url: "http://" + at}
-	until(ctx, t, func() string {
-		res, err := http.Get(s.url + "/-/ready")
-		if err != nil {
-			return err.Error()
-		}
-		defer res.Body.Close()
-		if res.StatusCode != http.StatusOK {
-			return "Prometheus: " + res.Status
-		}
-		return ""
-	})
+	s := &server{url: p.URL}
 	until(ctx, t, func() string {
 		if up, err := s.instant(`up{job="freshet"} == 1`, time.Now()); err != nil || len(up) == 0 {
 			return fmt.Sprintf("Prometheus has not scraped the engine: %v", err)

@@ -1,4 +1,4 @@
-package kafka
+package programs
 
 import (
 	"os/exec"
@@ -19,11 +19,8 @@ var mortal = sync.OnceValue(func() chan<- func() {
 	return work
 })
 
-// launch starts a command; if dies is set it does not outlive this process, however that ends.
-func launch(cmd *exec.Cmd, dies bool) error {
-	if !dies {
-		return cmd.Start()
-	}
+// StartMortal starts a command that does not outlive this process, however that ends.
+func StartMortal(cmd *exec.Cmd) error {
 	if cmd.SysProcAttr == nil {
 		cmd.SysProcAttr = &syscall.SysProcAttr{}
 	}

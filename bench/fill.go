@@ -3,12 +3,11 @@ package bench
 import (
 	"context"
 	"fmt"
-	"sync"
+	"sync/atomic"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/freshet-io/freshet/event"
 	"github.com/freshet-io/freshet/internal/access"
 	"github.com/freshet-io/freshet/topology"
 )
@@ -19,8 +18,36 @@ type Filled struct {
 	Bytes   int64 // keys, values, headers
 }
 
+// CreateTopics creates those of a graph that are missing.
+func CreateTopics(ctx context.Context, cluster access.Cluster, g *topology.Graph) error {
+	client, err := kgo.NewClient(cluster.Kgo()...)
+	if err != nil {
+		return fmt.Errorf("connect to %s: %w", cluster, err)
+	}
+	defer client.Close()
+	adm := kadm.NewClient(client)
+	changes, err := topology.Plan(ctx, adm, g, ".")
+	if err != nil {
+		return err
+	}
+	return topology.Apply(ctx, adm, changes)
+}
+
 // Fill creates the graph's topics and writes the workload into its inputs. Progress is called with the number of records sent.
 func Fill(ctx context.Context, cluster access.Cluster, g *topology.Graph, w *Workload, progress func(records int64)) (Filled, error) {
+	if err := CreateTopics(ctx, cluster, g); err != nil {
+		return Filled{}, err
+	}
+	return Write(ctx, cluster, g, w, func(_ *Record, n int64) error {
+		if n%4096 == 0 {
+			progress(n)
+		}
+		return nil
+	})
+}
+
+// Write writes the workload into the inputs of a graph. Before is called before each record, with how many came before it.
+func Write(ctx context.Context, cluster access.Cluster, g *topology.Graph, w *Workload, before func(r *Record, n int64) error) (Filled, error) {
 	client, err := kgo.NewClient(cluster.Kgo(
 		kgo.RecordPartitioner(kgo.ManualPartitioner()),
 		kgo.ProducerBatchCompression(kgo.NoCompression()), // the padding would compress as no real event does
@@ -31,29 +58,19 @@ func Fill(ctx context.Context, cluster access.Cluster, g *topology.Graph, w *Wor
 		return Filled{}, fmt.Errorf("connect to %s: %w", cluster, err)
 	}
 	defer client.Close()
-	adm := kadm.NewClient(client)
-	changes, err := topology.Plan(ctx, adm, g, ".")
-	if err != nil {
-		return Filled{}, err
-	}
-	if err := topology.Apply(ctx, adm, changes); err != nil {
-		return Filled{}, err
-	}
-	targets := map[event.Category]*topology.Topic{}
-	for i := range g.Inputs {
-		targets[g.Inputs[i].Category] = &g.Inputs[i]
-	}
-	var mu sync.Mutex
-	var failed error
+	targets := inputs(g)
+	var failed atomic.Pointer[error]
 	acked := func(r *kgo.Record, err error) {
 		if err != nil {
-			mu.Lock()
-			defer mu.Unlock()
-			failed = fmt.Errorf("write to partition %d of %s: %w", r.Partition, r.Topic, err)
+			err = fmt.Errorf("write to partition %d of %s: %w", r.Partition, r.Topic, err)
+			failed.CompareAndSwap(nil, &err)
 		}
 	}
 	var filled Filled
 	err = w.Each(func(r *Record) error {
+		if err := before(r, filled.Records); err != nil {
+			return err
+		}
 		t := targets[r.Category]
 		out := &kgo.Record{
 			Topic: t.Name, Partition: g.Partitioner.PartitionString(r.Key, t.Partitions), Timestamp: r.Time.Go(),
@@ -65,9 +82,6 @@ func Fill(ctx context.Context, cluster access.Cluster, g *topology.Graph, w *Wor
 		}
 		filled.Records++
 		filled.Bytes += int64(len(out.Key) + len(out.Value))
-		if filled.Records%4096 == 0 {
-			progress(filled.Records)
-		}
 		client.Produce(ctx, out, acked)
 		return ctx.Err()
 	})
@@ -77,7 +91,8 @@ func Fill(ctx context.Context, cluster access.Cluster, g *topology.Graph, w *Wor
 	if err != nil {
 		return filled, fmt.Errorf("fill the topics: %w", err)
 	}
-	mu.Lock()
-	defer mu.Unlock()
-	return filled, failed
+	if err := failed.Load(); err != nil {
+		return filled, *err
+	}
+	return filled, nil
 }

@@ -38,11 +38,11 @@ func TestTheFloorReadsWhatWasFilledIn(t *testing.T) {
 	cfg.Version = sarama.V3_0_0_0
 	cfg.Consumer.Offsets.Initial = sarama.OffsetOldest
 	cfg.Consumer.IsolationLevel = sarama.ReadCommitted
-	was := bench.Use(time.Now())
+	was := bench.Use(time.Now(), 0)
 	if err := bench.Floor(ctx, cluster.ListenAddrs(), g, cfg, filled.Records); err != nil {
 		t.Fatal(err)
 	}
-	cost := bench.Use(time.Now()).Since(was, filled.Records)
+	cost := bench.Use(time.Now(), 0).Since(was, filled.Records)
 	if cost.EventsPerSecond <= 0 || cost.Allocs <= 0 {
 		t.Errorf("the floor cost %+v", cost)
 	}

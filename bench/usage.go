@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"fmt"
 	"os"
 	"runtime"
 	"strconv"
@@ -13,14 +14,36 @@ type Usage struct {
 	At      time.Time
 	CPU     time.Duration // user and system
 	Mallocs uint64
-	Alloc   uint64 // bytes
+	Alloc   uint64        // bytes
+	Broker  time.Duration // CPU of the broker's process
 }
 
-// Use reads the process' usage at an instant.
-func Use(now time.Time) Usage {
+// Use reads the usage at an instant of this process, and of the broker's if its process id is not 0.
+func Use(now time.Time, broker int) Usage {
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
-	return Usage{At: now, CPU: processCPU(), Mallocs: m.Mallocs, Alloc: m.TotalAlloc}
+	return Usage{At: now, CPU: processCPU(), Mallocs: m.Mallocs, Alloc: m.TotalAlloc, Broker: otherCPU(broker)}
+}
+
+// otherCPU is the user and system time of another process, 0 where the system does not say.
+func otherCPU(pid int) time.Duration {
+	const tick = 10 * time.Millisecond // of Linux, in what it tells of processes
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0
+	}
+	_, rest, _ := strings.Cut(string(stat), ") ") // behind the command's name
+	fields := strings.Fields(rest)
+	const user, system = 11, 12
+	if len(fields) <= system {
+		return 0
+	}
+	u, errUser := strconv.ParseInt(fields[user], 10, 64)
+	s, errSystem := strconv.ParseInt(fields[system], 10, 64)
+	if errUser != nil || errSystem != nil {
+		return 0
+	}
+	return time.Duration(u+s) * tick
 }
 
 // Cost is what was used between two readings.
@@ -28,6 +51,7 @@ type Cost struct {
 	Seconds         float64 `json:"seconds"`
 	EventsPerSecond float64 `json:"events_per_second"`
 	CPUMicros       float64 `json:"cpu_us_per_event"`
+	BrokerMicros    float64 `json:"broker_cpu_us_per_event,omitempty"`
 	Allocs          float64 `json:"allocs_per_event"`
 	AllocBytes      float64 `json:"alloc_bytes_per_event"`
 }
@@ -38,8 +62,8 @@ func (u Usage) Since(was Usage, events int64) Cost {
 	took := u.At.Sub(was.At).Seconds()
 	return Cost{
 		Seconds: took, EventsPerSecond: n / took,
-		CPUMicros: float64((u.CPU - was.CPU).Microseconds()) / n,
-		Allocs:    float64(u.Mallocs-was.Mallocs) / n, AllocBytes: float64(u.Alloc-was.Alloc) / n,
+		CPUMicros: float64((u.CPU - was.CPU).Microseconds()) / n, BrokerMicros: float64((u.Broker - was.Broker).Microseconds()) / n,
+		Allocs: float64(u.Mallocs-was.Mallocs) / n, AllocBytes: float64(u.Alloc-was.Alloc) / n,
 	}
 }
 

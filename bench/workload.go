@@ -21,6 +21,9 @@ type Workload struct {
 	OpenShare   float64 // workflows that do not end
 	Seed        uint64
 	Objectives  int // of the contract; each counts one of a workflow's two uses
+
+	Begin event.Time // when the first event happened, 0: the beginning of 2026
+	Rate  float64    // events a second of event time, 0: 1000, about
 }
 
 // EventsPerWorkflow is the length of a workflow: created, started, two loads, a tool call with its result, proposal, approval asked for
@@ -110,7 +113,8 @@ type Header struct {
 	Value string
 }
 
-// begin is the event time at which the workload begins: 2026-01-01T00:00:00Z. It is fixed, so that the same seed makes the same bytes.
+// begin is the event time at which the workload begins unless it is told otherwise: 2026-01-01T00:00:00Z. It is fixed, so that the same seed makes the
+// same bytes.
 const begin event.Time = 1767225600000
 
 // tick is the event time between two events.
@@ -200,12 +204,24 @@ type generator struct {
 	value  []byte
 }
 
+// time is the event time of what happens now.
+func (g *generator) time() event.Time {
+	t := g.now - begin
+	if g.Rate > 0 {
+		t = event.Time(float64(t) * 1000 / g.Rate)
+	}
+	if g.Begin != 0 {
+		return g.Begin + t
+	}
+	return begin + t
+}
+
 // update publishes the next version of an item.
 func (g *generator) update(i int) *Record {
 	it := &g.items[i]
 	it.seq++
 	key := kindOf(i) + "/i" + strconv.Itoa(i)
-	g.value = fmt.Appendf(g.value[:0], `{"kind":"%s","key":"i%d","version":"v%d","seq":%d,"effective_at":"%s"`, kindOf(i), i, it.seq, it.seq, g.now)
+	g.value = fmt.Appendf(g.value[:0], `{"kind":"%s","key":"i%d","version":"v%d","seq":%d,"effective_at":"%s"`, kindOf(i), i, it.seq, it.seq, g.time())
 	return g.finish(event.Source, key, "source.updated", "/registry", "")
 }
 
@@ -272,7 +288,7 @@ func (g *generator) refs(b []byte, workflow, n int) []byte {
 		}
 		b = fmt.Appendf(b, `{"kind":"%s","key":"i%d","version":"v%d","seq":%d`, kindOf(i), i, seq, seq)
 		if n == 5 {
-			b = fmt.Appendf(b, `,"as_of":"%s"`, g.now)
+			b = fmt.Appendf(b, `,"as_of":"%s"`, g.time())
 		}
 		b = append(b, '}')
 	}
@@ -282,13 +298,13 @@ func (g *generator) refs(b []byte, workflow, n int) []byte {
 // finish closes the data, pads it to the size wanted and adds the attributes.
 func (g *generator) finish(c event.Category, key, typeName, source, workflowType string) *Record {
 	g.n++
-	r := &g.record
-	*r = Record{Category: c, Key: key, Time: g.now, Headers: append(r.Headers[:0],
+	r, at := &g.record, g.time()
+	*r = Record{Category: c, Key: key, Time: at, Headers: append(r.Headers[:0],
 		Header{"ce_specversion", "1.0"},
 		Header{"ce_id", "e-" + strconv.Itoa(g.n)},
 		Header{"ce_source", source},
 		Header{"ce_type", "io.freshet." + typeName},
-		Header{"ce_time", g.now.String()},
+		Header{"ce_time", at.String()},
 		Header{"content-type", "application/json"},
 	)}
 	if workflowType != "" {

@@ -57,6 +57,11 @@ type Partition struct {
 	asOf     time.Time     // the changelog has nothing older that is not in Pebble, deletions included
 	recovery *pebble.Batch // rows that recovery has read and not written yet
 	derived  *pebble.Batch // and how their derived entries change
+	bare     bool          // the rows in Pebble have no derived entries yet: see restore.go
+	resumed  bool          // and had none when the partition was opened
+
+	onDerived func(rows int) // told how far derive has come, if set
+	fullKey   []byte         // scratch of recoverBare
 
 	rowKey []byte
 }
@@ -230,6 +235,9 @@ func (p *Partition) Stage(b *pebble.Batch, offset int64) error {
 func (p *Partition) stageOffset(b *pebble.Batch) error {
 	mark := binary.BigEndian.AppendUint64(nil, uint64(p.offset))
 	mark = binary.BigEndian.AppendUint64(mark, uint64(p.asOf.UnixMilli()))
+	if p.bare {
+		mark = append(mark, bareMark)
+	}
 	if err := b.Set(prefix(spaceOffset, p.table, p.id), mark, nil); err != nil {
 		return fmt.Errorf("stage offset of partition %d: %w", p.id, err)
 	}
@@ -321,13 +329,14 @@ var _ storage.Storage = (*Partition)(nil)
 
 const recoveryBatch = 4 << 20 // bytes staged before they go to Pebble
 
-const markLen = 8 + 8 // offset, and as of when in milliseconds
+const markLen = 8 + 8 // offset, and as of when in milliseconds; behind that bareMark, if the rows have no derived entries yet
 
 // Open reads the offset up to which Pebble holds the changelog. Rows that are too old begin anew.
 func (p *Partition) Open() error {
 	p.asOf = p.db.now()
 	v, closer, err := p.db.db.Get(prefix(spaceOffset, p.table, p.id))
 	if errors.Is(err, pebble.ErrNotFound) {
+		p.bare = true
 		return nil
 	}
 	if err != nil {
@@ -336,6 +345,9 @@ func (p *Partition) Open() error {
 	mark := append([]byte(nil), v...)
 	if err := closer.Close(); err != nil {
 		return fmt.Errorf("open partition %d: %w", p.id, err)
+	}
+	if len(mark) == markLen+1 && mark[markLen] == bareMark {
+		p.bare, p.resumed, mark = true, true, mark[:markLen]
 	}
 	if len(mark) != markLen {
 		_ = level.Warn(p.db.logger).Log("msg", "rows of unknown age are thrown away and come back from the changelog", "table", p.table, "partition", p.id)
@@ -362,15 +374,16 @@ func (p *Partition) wipe() error {
 	if err := b.Commit(pebble.NoSync); err != nil {
 		return fmt.Errorf("throw away the rows of partition %d: %w", p.id, err)
 	}
+	p.bare, p.resumed = true, false
 	return nil
 }
 
 // Close gives up what recovery had staged and not written; the gateway has committed or dropped the rest.
 func (p *Partition) Close() error {
 	if p.recovery != nil {
-		err := errors.Join(p.recovery.Close(), p.derived.Close())
+		rows, derived := p.recovery, p.derived
 		p.recovery, p.derived = nil, nil
-		return err
+		return errors.Join(rows.Close(), derived.Close())
 	}
 	return nil
 }
@@ -393,6 +406,9 @@ func (p *Partition) Delete(key string) error { return p.recover(key, nil) }
 func (p *Partition) recover(key string, value []byte) error {
 	if p.live {
 		return fmt.Errorf("partition %d is live: its rows are written by transactions only", p.id)
+	}
+	if p.bare {
+		return p.recoverBare(key, value)
 	}
 	if p.recovery == nil {
 		p.recovery, p.derived = p.db.db.NewIndexedBatch(), p.db.db.NewBatch()
@@ -460,6 +476,9 @@ func (p *Partition) flushRecovery() error {
 // MarkRecovered writes what is staged; from here on only transactions write.
 func (p *Partition) MarkRecovered() error {
 	if err := p.flushRecovery(); err != nil {
+		return err
+	}
+	if err := p.derive(); err != nil {
 		return err
 	}
 	p.live = true

@@ -68,6 +68,9 @@ func (c *Config) Validate() error {
 	return errors.Join(errs...)
 }
 
+// heartbeat is how soon a member hears that partitions are to be shared anew: so long those of one that has left lie idle.
+const heartbeat = 300 * time.Millisecond
+
 // Sarama returns the configuration of everything that reads: committed records only, from the oldest where nothing is committed.
 func (c *Config) Sarama(cluster access.Cluster, instance string) (*sarama.Config, error) {
 	s := goka.DefaultConfig()
@@ -80,7 +83,7 @@ func (c *Config) Sarama(cluster access.Cluster, instance string) (*sarama.Config
 	s.Consumer.MaxWaitTime = 100 * time.Millisecond
 	s.Consumer.MaxProcessingTime = time.Minute // claims are drained at once; a slow one is paused, not abandoned
 	s.Consumer.Group.Session.Timeout = c.SessionTimeout
-	s.Consumer.Group.Heartbeat.Interval = min(3*time.Second, c.SessionTimeout/4)
+	s.Consumer.Group.Heartbeat.Interval = min(heartbeat, c.SessionTimeout/4)
 	s.Consumer.Group.Rebalance.Timeout = 30 * time.Second
 	s.Consumer.Group.InstanceId = instance
 	return s, cluster.Sarama(s)

@@ -101,6 +101,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 		started := time.Now()
 		err := g.runOnce(ctx)
 		if ctx.Err() != nil {
+			g.leave()
 			return nil
 		}
 		g.life.ended(err)
@@ -189,6 +190,7 @@ func (g *Gateway) storage(_ string, partition int32) (storage.Storage, error) {
 	p := g.current.Load().parts[partition]
 	rows := g.db.NewPartition(g.spec.TableID, partition, g.spec.Schema(), g.cfg.CachedRows/max(1, len(g.current.Load().parts)))
 	p.Rows = rows
+	rows.OnDerived(func(n int) { p.left.Add(-int64(n)) })
 	return &restoring{Partition: rows, remaining: g.m.RestoreRemaining.WithLabelValues(metrics.Partition(g.spec.Name, partition)), end: &p.end, left: &p.left}, nil
 }
 

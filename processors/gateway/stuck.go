@@ -42,7 +42,8 @@ func (h *handler) watchRestore(s *session, patience time.Duration) func() {
 	return sync.OnceFunc(func() { close(done) })
 }
 
-// leftToRestore is how many changelog records are still to be read.
+// leftToRestore is how many changelog records are still to be read. Rows that have been read and whose entries have been derived since count below
+// zero.
 func (s *session) leftToRestore() int64 {
 	left := int64(0)
 	for _, p := range s.parts {

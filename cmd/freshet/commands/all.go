@@ -16,7 +16,7 @@ func New() *cli.Program {
 			importOpenSLOCommand(), rulesCommand(), dashboardsCommand(), sloBacktestCommand(),
 			deadLettersListCommand(), deadLettersRedriveCommand(),
 			alertsCommand(), alertsTestCommand(), alertsWhyCommand(),
-			benchIngestCommand(), benchFanoutCommand(), versionCommand(),
+			benchIngestCommand(), benchLatencyCommand(), benchFanoutCommand(), benchDeadlinesCommand(), benchRestoreCommand(), benchMovesCommand(), benchOutageCommand(), versionCommand(),
 		},
 	}
 }

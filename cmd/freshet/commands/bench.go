@@ -6,49 +6,41 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"path/filepath"
 	"runtime"
 	"runtime/debug"
 	"runtime/pprof"
+	"sync"
 	"time"
 
-	"github.com/go-kit/log"
-	"github.com/grafana/dskit/services"
-	"github.com/prometheus/client_golang/prometheus"
-
 	"github.com/freshet-io/freshet/bench"
-	"github.com/freshet-io/freshet/cmd/freshet/app"
 	"github.com/freshet-io/freshet/cmd/freshet/cli"
-	"github.com/freshet-io/freshet/embedded"
 )
 
 type benchIngest struct {
-	cfg        app.Config
-	log        logFlags
+	measurement
 	workload   bench.Workload
 	cpuProfile string
 	memProfile string
-	format     cli.Format
-	now        func() time.Time
+	brokerPID  int
 }
 
 func benchIngestCommand() *cli.Command {
-	b := &benchIngest{now: time.Now}
+	b := &benchIngest{measurement: measurement{now: time.Now}}
 	return &cli.Command{
 		Name:    "bench ingest",
 		Summary: "measure what judging a backlog costs",
 		About: `Fills the topics of an embedded broker with a workload (interleaved workflows, source updates, two kinds bounded), reads them once
 with a consumer group that does nothing, which is the floor, and then runs the engine on them until every decision is judged. Broker,
 engine and floor share one process: CPU is the whole process', from the start of the engine on, and the broker's share is in the floor
-too. The data directory is a temporary one. With -kafka.brokers the topics are filled there, under -topics.prefix, and stay.`,
+too. With -kafka.brokers the topics are filled there, under a prefix of their own, and deleted afterwards; the CPU is then that of
+reading and of the engine alone, and -broker.pid says beside it what the broker took. The data directory is a temporary one.`,
 		Example: "freshet bench ingest -workload.workflows 20000 -cpuprofile cpu.prof",
 		Flags: func(f *flag.FlagSet) {
-			b.cfg.RegisterFlags(f)
-			b.log.register(f)
+			b.register(f)
 			b.workload.RegisterFlags(f)
+			f.IntVar(&b.brokerPID, "broker.pid", 0, "Process id of the broker of -kafka.brokers, if it runs on this machine: its CPU is told, too.")
 			f.StringVar(&b.cpuProfile, "cpuprofile", "", "File for a CPU profile of the engine's part.")
 			f.StringVar(&b.memProfile, "memprofile", "", "File for a profile of allocations, and of what lives afterwards, once the engine has little to do.")
-			b.format.RegisterFlags(f)
 		},
 		Run: b.run,
 	}
@@ -76,55 +68,38 @@ func (b *benchIngest) run(ctx context.Context, args []string, stdio *cli.Stdio) 
 	if err := b.workload.Validate(); err != nil {
 		return cli.Usage(err)
 	}
-	logger, err := b.log.logger(stdio.Err)
+	site, err := b.open(ctx, b.workload.Contract(), stdio)
 	if err != nil {
 		return err
 	}
-	dir, err := os.MkdirTemp("", "freshet-bench-*")
-	if err != nil {
-		return fmt.Errorf("make a directory: %w", err)
-	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	stop, err := b.prepare(ctx, dir, logger)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, stop()) }()
-	engine, err := app.New(b.cfg, logger)
-	if err != nil {
-		return cli.Usage(err)
-	}
-	cluster, err := (&kafkaFlags{brokers: b.cfg.Brokers, access: b.cfg.Access}).cluster()
-	if err != nil {
-		return err
-	}
+	defer func() { err = errors.Join(err, site.close()) }()
 	progress := stdio.Progress("records", b.now())
 	total := float64(b.workload.Workflows*bench.EventsPerWorkflow) / (1 - b.workload.UpdateShare)
-	filled, err := bench.Fill(ctx, cluster, engine.Graph(), &b.workload, func(n int64) { progress.Say(n, float64(n)/total, b.now()) })
+	filled, err := bench.Fill(ctx, site.cluster, site.graph, &b.workload, func(n int64) { progress.Say(n, float64(n)/total, b.now()) })
 	progress.Clear()
 	if err != nil {
 		return cli.Unavailable(err)
 	}
 	fmt.Fprintf(stdio.Err, "filled %s records of %d bytes\n", cli.Count(filled.Records), filled.Bytes/max(1, filled.Records))
 
-	results := b.format.Results(stdio, "WHAT", "EVENTS/S", "CPU µs/EVENT", "ALLOCS/EVENT", "ROWS/EVENT", "OUTPUTS/EVENT", "BYTES/EVENT", "VERDICTS", "RSS MiB", "PEAK MiB", "LIVE MiB", "SETTLED MiB")
+	results := b.format.Results(stdio, "WHAT", "EVENTS/S", "CPU µs/EVENT", "BROKER µs/EVENT", "ALLOCS/EVENT", "ROWS/EVENT", "OUTPUTS/EVENT", "BYTES/EVENT", "VERDICTS", "RSS MiB", "PEAK MiB", "LIVE MiB", "SETTLED MiB")
 	settle()
-	was := bench.Use(b.now())
-	reading, err := b.cfg.Gateway.Sarama(cluster, "")
+	was := b.use()
+	reading, err := site.cfg.Gateway.Sarama(site.cluster, "")
 	if err != nil {
 		return err
 	}
-	if err := bench.Floor(ctx, cluster.Addrs, engine.Graph(), reading, filled.Records); err != nil {
+	if err := bench.Floor(ctx, site.cluster.Addrs, site.graph, reading, filled.Records); err != nil {
 		return cli.Unavailable(err)
 	}
-	floor := measured{What: "floor", Cost: bench.Use(b.now()).Since(was, filled.Records), Events: filled.Records}
+	floor := measured{What: "floor", Cost: b.use().Since(was, filled.Records), Events: filled.Records}
 	floor.Resident, floor.Peak = bench.Memory()
-	judged, err := b.judge(ctx, engine, filled.Records, stdio)
+	judged, err := b.judge(ctx, site, filled.Records, stdio)
 	if err != nil {
 		return err
 	}
 	for _, m := range []measured{floor, judged} {
-		if err := results.Add(m, m.What, cli.Count(int64(m.EventsPerSecond)), fmt.Sprintf("%.2f", m.CPUMicros), fmt.Sprintf("%.1f", m.Allocs), fmt.Sprintf("%.3f", m.Rows),
+		if err := results.Add(m, m.What, cli.Count(int64(m.EventsPerSecond)), fmt.Sprintf("%.2f", m.CPUMicros), fmt.Sprintf("%.2f", m.BrokerMicros), fmt.Sprintf("%.1f", m.Allocs), fmt.Sprintf("%.3f", m.Rows),
 			fmt.Sprintf("%.3f", m.Outputs), fmt.Sprintf("%.0f", m.Bytes), cli.Count(int64(m.Verdicts)), fmt.Sprint(m.Resident>>20), fmt.Sprint(m.Peak>>20), fmt.Sprint(m.Live>>20), fmt.Sprint(m.Settled>>20)); err != nil {
 			return err
 		}
@@ -132,27 +107,8 @@ func (b *benchIngest) run(ctx context.Context, args []string, stdio *cli.Stdio) 
 	return results.Flush()
 }
 
-// prepare writes the contract and starts the embedded broker, unless others are named.
-func (b *benchIngest) prepare(ctx context.Context, dir string, logger log.Logger) (stop func() error, err error) {
-	b.cfg.ContractsFile, b.cfg.DataDir, b.cfg.HTTPListen = filepath.Join(dir, "contracts.yaml"), filepath.Join(dir, "data"), ""
-	if err := os.WriteFile(b.cfg.ContractsFile, []byte(b.workload.Contract()), 0o600); err != nil {
-		return nil, fmt.Errorf("write the contract: %w", err)
-	}
-	if b.cfg.Brokers != "" {
-		return func() error { return nil }, nil
-	}
-	cfg := b.cfg.Embedded
-	cfg.Listen, cfg.Dir = "127.0.0.1:0", filepath.Join(dir, "broker")
-	broker, err := embedded.New(cfg, logger)
-	if err != nil {
-		return nil, cli.Usage(err)
-	}
-	if err := services.StartAndAwaitRunning(ctx, broker); err != nil {
-		return nil, fmt.Errorf("start the broker: %w", err)
-	}
-	b.cfg.Brokers = broker.Addr()
-	return func() error { return services.StopAndAwaitTerminated(context.Background(), broker) }, nil
-}
+// use reads what this process and the broker's have used so far.
+func (b *benchIngest) use() bench.Usage { return bench.Use(b.now(), b.brokerPID) }
 
 // settle makes the filling's garbage no part of what is measured.
 func settle() {
@@ -160,29 +116,42 @@ func settle() {
 	debug.FreeOSMemory()
 }
 
+// profileCPU begins a profile of this process in a file, if one is named, until stop is called.
+func profileCPU(path string) (stop func(), err error) {
+	if path == "" {
+		return func() {}, nil
+	}
+	file, err := os.Create(path)
+	if err != nil {
+		return nil, cli.Usagef("-cpuprofile: %w", err)
+	}
+	if err := pprof.StartCPUProfile(file); err != nil {
+		return nil, fmt.Errorf("profile: %w", errors.Join(err, file.Close()))
+	}
+	return sync.OnceFunc(func() {
+		pprof.StopCPUProfile()
+		_ = file.Close()
+	}), nil
+}
+
 // judge runs the engine until every decision is judged.
-func (b *benchIngest) judge(ctx context.Context, engine *app.App, events int64, stdio *cli.Stdio) (m measured, err error) {
+func (b *benchIngest) judge(ctx context.Context, site *site, events int64, stdio *cli.Stdio) (m measured, err error) {
 	settle()
-	if b.cpuProfile != "" {
-		file, err := os.Create(b.cpuProfile)
-		if err != nil {
-			return m, cli.Usagef("-cpuprofile: %w", err)
-		}
-		defer file.Close()
-		if err := pprof.StartCPUProfile(file); err != nil {
-			return m, fmt.Errorf("profile: %w", err)
-		}
-		defer pprof.StopCPUProfile()
+	stopProfile, err := profileCPU(b.cpuProfile)
+	if err != nil {
+		return m, err
 	}
-	was := bench.Use(b.now())
-	running, stop := context.WithCancel(ctx)
-	defer stop()
-	done := make(chan error, 1)
-	go func() { done <- engine.Run(running) }()
-	if err := b.await(ctx, engine, done, stdio); err != nil {
-		return m, cli.Unavailable(err)
+	defer stopProfile()
+	was := b.use()
+	engine, err := site.start(ctx)
+	if err != nil {
+		return m, err
 	}
-	m = measured{What: "engine", Cost: bench.Use(b.now()).Since(was, events), Events: events}
+	defer func() { err = errors.Join(err, engine.stop()) }()
+	if err := b.await(ctx, engine, stdio); err != nil {
+		return m, err
+	}
+	m = measured{What: "engine", Cost: b.use().Since(was, events), Events: events}
 	m.Resident, m.Peak = bench.Memory()
 	sums, err := sumCounters(engine.Registry())
 	if err != nil {
@@ -190,93 +159,46 @@ func (b *benchIngest) judge(ctx context.Context, engine *app.App, events int64, 
 	}
 	n := float64(events)
 	m.Verdicts, m.Rows, m.Outputs, m.Bytes = sums["freshet_decisions_total"], sums["freshet_commit_records_total/row"]/n, sums["freshet_commit_records_total/output"]/n, sums["freshet_commit_bytes_total"]/n
-	pprof.StopCPUProfile()
+	stopProfile()
 	if err = b.rest(ctx, engine); err == nil {
 		m.Live = bench.Live()
 		m.Settled, _ = bench.Memory()
 		err = b.writeMemProfile()
 	}
-	stop()
-	return m, errors.Join(err, <-done)
+	return m, err
 }
 
 // rest waits until the engine has nothing under way, and gives back what it does not need then.
-func (b *benchIngest) rest(ctx context.Context, engine *app.App) error {
-	t := time.NewTicker(time.Second)
-	defer t.Stop()
+func (b *benchIngest) rest(ctx context.Context, engine *running) error {
 	const calm, patience = 8, 600 // seconds
-	rows, still := -1.0, 0
-	for n := 0; n < patience && still < calm; n++ {
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-t.C:
-		}
+	rows, still, n := -1.0, 0, 0
+	err := engine.until(ctx, time.Second, func() (bool, error) {
 		sums, err := sumCounters(engine.Registry())
-		if err != nil {
-			return err
-		}
-		still++
+		still, n = still+1, n+1
 		if now := sums["freshet_commit_records_total/row"]; now > rows+quiet {
 			rows, still = now, 0
 		}
-	}
+		return still >= calm || n >= patience, err
+	})
 	settle()
-	return nil
+	return err
 }
 
 // quiet is how many rows a second an engine writes that has nothing to do: cursors and clocks.
 const quiet = 1000
 
 // await returns once all uses of the workload are judged and their verdicts committed.
-func (b *benchIngest) await(ctx context.Context, engine *app.App, done <-chan error, stdio *cli.Stdio) error {
-	t := time.NewTicker(readyGap)
-	defer t.Stop()
+func (b *benchIngest) await(ctx context.Context, engine *running, stdio *cli.Stdio) error {
 	progress := stdio.Progress("verdicts", b.now())
 	defer progress.Clear()
 	want := float64(b.workload.Uses())
-	for {
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case err := <-done:
-			return fmt.Errorf("the engine stopped before everything was judged: %w", err)
-		case <-t.C:
-		}
+	return engine.until(ctx, readyGap, func() (bool, error) {
 		sums, err := sumCounters(engine.Registry())
-		if err != nil {
-			return err
-		}
 		// Verdicts are counted when they are judged; they are there once they are committed.
 		n := min(sums["freshet_decisions_total"], sums["freshet_commit_records_total/output"])
 		progress.Say(int64(n), n/want, b.now())
-		if n >= want {
-			return nil
-		}
-	}
-}
-
-// sumCounters adds up counters over their labels; those of commits by kind of record too, as name/kind.
-func sumCounters(reg prometheus.Gatherer) (map[string]float64, error) {
-	families, err := reg.Gather()
-	if err != nil {
-		return nil, fmt.Errorf("read the metrics: %w", err)
-	}
-	sums := map[string]float64{}
-	for _, f := range families {
-		for _, m := range f.GetMetric() {
-			if m.GetCounter() == nil {
-				continue
-			}
-			sums[f.GetName()] += m.GetCounter().GetValue()
-			for _, l := range m.GetLabel() {
-				if l.GetName() == "kind" {
-					sums[f.GetName()+"/"+l.GetValue()] += m.GetCounter().GetValue()
-				}
-			}
-		}
-	}
-	return sums, nil
+		return n >= want, err
+	})
 }
 
 func (b *benchIngest) writeMemProfile() error {

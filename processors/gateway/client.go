@@ -8,6 +8,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/IBM/sarama"
+	"github.com/freshet-io/freshet/processors/tail"
+	"github.com/go-kit/log/level"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
@@ -52,12 +55,45 @@ func (g *Gateway) connect(ctx context.Context) error {
 		client.Close()
 		return fmt.Errorf("look up the inputs of %s: %w", g.spec.Name, err)
 	}
-	g.ids, g.counts = map[string][16]byte{}, map[string]int32{}
-	for _, t := range topics {
-		g.ids[t.Topic] = t.ID
-		g.counts[t.Topic] = int32(len(t.Partitions))
+	if err := g.know(topics); err != nil {
+		client.Close()
+		return err
 	}
 	g.client.Store(client)
+	return nil
+}
+
+// know takes what the inputs are, once: for later clients they have to be the same.
+func (g *Gateway) know(topics kadm.TopicDetails) error {
+	ids, counts := map[string][16]byte{}, map[string]int32{}
+	for _, t := range topics {
+		if known, ok := g.ids[t.Topic]; ok && known != t.ID && !g.off.nameless {
+			return tail.MadeAnew(t.Topic)
+		}
+		ids[t.Topic] = t.ID
+		counts[t.Topic] = int32(len(t.Partitions))
+	}
+	g.ids, g.counts = ids, counts
+	return nil
+}
+
+// disown makes a session read from its start what was made anew under the name of another topic: the offsets that the group has committed
+// are the other one's. Kafka forgets them with that topic, but an instance that has not seen that it is gone may commit once more.
+func (s *session) disown(ctx context.Context) error {
+	if s.g.off.nameless {
+		return nil
+	}
+	all, err := s.g.logs.Committed(ctx, s.g.spec.Name, s.g.counts)
+	if err != nil {
+		return err
+	}
+	for tp, c := range all {
+		if !c.Of(s.g.ids[tp.Topic]) {
+			s.ResetOffset(tp.Topic, tp.Partition, sarama.OffsetOldest, "")
+			_ = level.Warn(s.g.logger).Log("msg", "reading from the start: the committed offset is that of a topic which had this name before",
+				"topic", tp.Topic, "partition", tp.Partition, "offset", c.Next)
+		}
+	}
 	return nil
 }
 

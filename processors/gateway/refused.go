@@ -177,7 +177,7 @@ func (s *session) tell(p *Partition, until event.Time) {
 	offsets := map[string]map[int32]tail.Committed{}
 	for input, topic := range s.g.spec.Inputs {
 		if next := p.committed[input].Load(); next >= 0 {
-			offsets[topic] = map[int32]tail.Committed{p.ID: {Next: next, HeldUntil: until}}
+			offsets[topic] = map[int32]tail.Committed{p.ID: {Next: next, HeldUntil: until, Topic: s.g.ids[topic]}}
 		}
 	}
 	ctx, cancel := context.WithTimeout(s.Context(), s.g.cfg.TxnTimeout)

@@ -20,5 +20,6 @@ type rules struct {
 	leaving    bool // goka gets each session's end
 	oneShot    bool // a group that has ended is not started again
 	unpressed  bool // nothing waits for room
+	nameless   bool // offsets are those of whatever topic has the name
 	unisolated bool // a refused record ends the session, as any error does
 }

@@ -36,6 +36,7 @@ func TestRules(t *testing.T) {
 		{"goka does not hear of a session's end", sessionsInARow},
 		{"a group that has ended is started again", startedBeforeTheBroker},
 		{"input waits for room", stalledCommits},
+		{"offsets name their topic", topicMadeAnew},
 		{"a refused record holds its partition alone", refusedAlone},
 	} {
 		t.Run(r.name, func(t *testing.T) {

@@ -130,6 +130,9 @@ func (h *handler) Setup(sess sarama.ConsumerGroupSession) error {
 	if g.spec.Begin != nil {
 		g.spec.Begin()
 	}
+	if err := s.disown(sess.Context()); err != nil {
+		return err
+	}
 	g.m.Sessions.WithLabelValues(g.spec.Name).Inc()
 	begin := time.Now()
 	h.show(metrics.Restoring)

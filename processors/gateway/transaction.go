@@ -149,7 +149,7 @@ func (s *session) offsets(all []taken) map[string]map[int32]tail.Committed {
 		if m[topic] == nil {
 			m[topic] = map[int32]tail.Committed{}
 		}
-		m[topic][t.p.ID] = tail.Committed{Next: next, Newest: t.newest[input]}
+		m[topic][t.p.ID] = tail.Committed{Next: next, Newest: t.newest[input], Topic: s.g.ids[topic]}
 	}
 	for i := range all {
 		for input, moved := range all[i].marked {

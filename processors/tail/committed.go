@@ -2,6 +2,7 @@ package tail
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"strconv"
@@ -18,26 +19,39 @@ type Committed struct {
 	Next      int64
 	Newest    int64      // greatest record time below Next in ms, 0 if it is not known
 	HeldUntil event.Time // until then the partition is held back because a record of its output is refused; 0: it is not
+	Topic     [16]byte   // id of the topic, for another may have its name by now; zero: it is not known
 }
 
-const heldMark = "held until "
+const (
+	heldMark  = "held until "
+	topicMark = " of "
+)
 
-// Metadata is what is committed beside the offset, for other instances.
+// Of says whether the offset can be one of the topic with an id: a topic that was made anew under its name is another one, and the offsets
+// of the old one say nothing of it.
+func (c Committed) Of(id [16]byte) bool {
+	var unknown [16]byte
+	return c.Topic == id || c.Topic == unknown || id == unknown
+}
+
+// Metadata is what is committed beside the offset, for other instances and later lives.
 func (c Committed) Metadata() *string {
-	var s string
-	switch {
-	case c.HeldUntil > 0:
+	s := strconv.FormatInt(c.Newest, 10)
+	if c.HeldUntil > 0 {
 		s = heldMark + strconv.FormatInt(int64(c.HeldUntil), 10)
-	case c.Newest > 0:
-		s = strconv.FormatInt(c.Newest, 10)
-	default:
-		return nil
+	}
+	if c.Topic != ([16]byte{}) {
+		s += topicMark + hex.EncodeToString(c.Topic[:])
 	}
 	return &s
 }
 
 // read takes what Metadata has made; what others have written says nothing.
 func (c *Committed) read(metadata string) {
+	metadata, topic, _ := strings.Cut(metadata, topicMark)
+	if id, err := hex.DecodeString(topic); err == nil && len(id) == len(c.Topic) {
+		c.Topic = [16]byte(id)
+	}
 	if until, held := strings.CutPrefix(metadata, heldMark); held {
 		ms, _ := strconv.ParseInt(until, 10, 64)
 		c.HeldUntil = event.Time(ms)

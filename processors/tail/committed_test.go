@@ -41,7 +41,8 @@ func TestCommitted(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		for _, want := range []Committed{{Next: 17}, {Next: 18, Newest: 1_700_000_000_123}, {Next: 18, HeldUntil: 1_700_000_000_456}} {
+		for _, want := range []Committed{{Next: 17}, {Next: 18, Newest: 1_700_000_000_123}, {Next: 18, HeldUntil: 1_700_000_000_456},
+			{Next: 19, Topic: [16]byte{1}}, {Next: 20, Newest: 1_700_000_000_789, Topic: [16]byte{15: 2}}, {Next: 21, HeldUntil: 1_700_000_000_999, Topic: [16]byte{3}}} {
 			commit(want)
 			got, err := logs.Committed(t.Context(), group, asked)
 			if err != nil || len(got) != 1 || got[TopicPartition{topic, 1}] != want {
@@ -49,4 +50,28 @@ func TestCommitted(t *testing.T) {
 			}
 		}
 	})
+}
+
+// What releases before, or others, have committed beside an offset does no harm.
+func TestCommittedByOthers(t *testing.T) {
+	for metadata, want := range map[string]Committed{
+		"": {}, "1700000000123": {Newest: 1_700_000_000_123}, "held until 5": {HeldUntil: 5}, "something of somebody": {}, "7 of 00": {Newest: 7},
+	} {
+		var got Committed
+		if got.read(metadata); got != want {
+			t.Errorf("%q: %+v, want %+v", metadata, got, want)
+		}
+	}
+}
+
+func TestOffsetsOfAnotherTopic(t *testing.T) {
+	one, two := [16]byte{1}, [16]byte{2}
+	for _, c := range []struct {
+		topic, is [16]byte
+		want      bool
+	}{{one, one, true}, {one, two, false}, {[16]byte{}, two, true}, {one, [16]byte{}, true}} {
+		if got := (Committed{Topic: c.topic}).Of(c.is); got != c.want {
+			t.Errorf("an offset of %x may be one of %x: %v", c.topic, c.is, got)
+		}
+	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"sync"
 )
 
@@ -22,6 +23,11 @@ type Steady struct {
 
 // ErrTopicChanged says that a topic is not the one that it was.
 var ErrTopicChanged = errors.New("topic has changed under the running engine")
+
+// MadeAnew is the ErrTopicChanged of a topic that is another one with the same name.
+func MadeAnew(name string) error {
+	return fmt.Errorf("%w: %s was deleted and made anew; start again", ErrTopicChanged, name)
+}
 
 // Steady returns logs that watch topics, all of which exist.
 func (l *Logs) Steady(ctx context.Context, topics ...string) (*Steady, error) {
@@ -59,6 +65,13 @@ func (s *Steady) Ends(ctx context.Context, tps []TopicPartition, committed bool)
 	return ends, err
 }
 
+// Committed is Logs.Committed, without the offsets that were committed for another topic of the same name.
+func (s *Steady) Committed(ctx context.Context, group string, topics map[string]int32) (map[TopicPartition]Committed, error) {
+	all, err := s.Logs.Committed(ctx, group, topics)
+	maps.DeleteFunc(all, func(tp TopicPartition, c Committed) bool { return !c.Of(s.known[tp.Topic].ID) })
+	return all, err
+}
+
 // look compares the topics with what they were. One that is missing now may come back: brokers that have just started do not know all.
 func (s *Steady) look(ctx context.Context) error {
 	if err := s.Err(); err != nil {
@@ -74,7 +87,7 @@ func (s *Steady) look(ctx context.Context) error {
 		case is.Name == "":
 			return fmt.Errorf("topic %s is not there", name)
 		case is.ID != was.ID:
-			return s.changed(fmt.Errorf("%w: %s was deleted and made anew; start again", ErrTopicChanged, name))
+			return s.changed(MadeAnew(name))
 		case len(is.Partitions) > len(was.Partitions):
 			return s.changed(fmt.Errorf("%w: %s has %d partitions instead of %d: keys lie elsewhere now", ErrTopicChanged, name, len(is.Partitions), len(was.Partitions)))
 		}

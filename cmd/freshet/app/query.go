@@ -36,7 +36,7 @@ func (a *App) newQuery() (services.Service, error) {
 		a.query.Attach(query.Engine{
 			Rows: &rows{
 				Reader: a.reads, clock: a.clockOf(w.Name), partitioner: a.graph.Partitioner, partitions: w.Partitions, lateness: a.latest(w),
-				reach: &reach{graph: a.graph, logs: a.logs, view: a.view, rekeyed: a.rekeyed, clocks: a.clockOf},
+				reach: &reach{graph: a.graph, logs: a.steady, view: a.view, rekeyed: a.rekeyed, clocks: a.clockOf},
 			},
 			Instances:  a.instances(),
 			Sources:    &items{View: a.view, partitioner: a.graph.Partitioner, lateness: a.latest(s)},

@@ -10,7 +10,6 @@ import (
 	"github.com/freshet-io/freshet/processors/sources"
 	"github.com/freshet-io/freshet/processors/tail"
 	"github.com/freshet-io/freshet/topology"
-	"github.com/twmb/franz-go/pkg/kadm"
 )
 
 // reach says whether a record that somebody has written has been applied.
@@ -21,7 +20,7 @@ import (
 // View has read the table up to the end that it has after that.
 type reach struct {
 	graph   *topology.Graph
-	logs    *tail.Logs
+	logs    *tail.Steady
 	view    *sources.View
 	rekeyed map[string]int32          // topics that are rekeyed: their partitions
 	clocks  func(string) *clock.Group // of a group of this instance, nil if it does not run here
@@ -112,10 +111,9 @@ func (w *way) position(group, topic string, partition int32) (at int64, known bo
 		}
 	}
 	w.ask(func(ctx context.Context) error {
-		offsets, err := kadm.NewClient(w.logs.Client()).FetchOffsetsForTopics(ctx, group, topic)
-		if o, ok := offsets.Lookup(topic, partition); err == nil && ok && o.At >= 0 {
-			at, known = o.At, true
-		}
+		all, err := w.logs.Committed(ctx, group, map[string]int32{topic: partition + 1})
+		c, ok := all[tail.TopicPartition{Topic: topic, Partition: partition}]
+		at, known = c.Next, err == nil && ok
 		return err
 	})
 	return at, known

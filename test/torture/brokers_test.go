@@ -6,10 +6,12 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/freshet-io/freshet/test/kafka"
+	"github.com/twmb/franz-go/pkg/kadm"
 )
 
 // The brokers are stopped, killed and frozen, one or all of them, while events are loaded: partitions lose their leaders, groups and
@@ -71,7 +73,11 @@ func (w *world) fail(ctx context.Context, r *rand.Rand, did tally) {
 	w.t.Helper()
 	n := r.IntN(w.cluster.Size())
 	var err error
-	switch r.IntN(3) {
+	kinds := 3
+	if w.cluster.Size() > 1 {
+		kinds = 4
+	}
+	switch r.IntN(kinds) {
 	case 0:
 		did["broker stopped and started"]++
 		err = w.cluster.RestartBroker(ctx, n)
@@ -87,6 +93,9 @@ func (w *world) fail(ctx context.Context, r *rand.Rand, did tally) {
 			pause(w.t, between(r, time.Second, 15*time.Second))
 			err = w.cluster.ResumeBroker(n)
 		}
+	case 3:
+		did["all leaders and coordinators moved"]++
+		err = w.moveLeaders(ctx, r)
 	}
 	if err == nil {
 		err = w.cluster.Await(ctx)
@@ -94,6 +103,60 @@ func (w *world) fail(ctx context.Context, r *rand.Rand, did tally) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
+}
+
+// moveLeaders gives every partition another leader while all brokers are well: those of the inputs, of the tables, and of the topics on
+// which the coordinators of groups and transactions rest.
+func (w *world) moveLeaders(ctx context.Context, r *rand.Rand) error {
+	admin := w.admin()
+	topics, err := admin.ListTopicsWithInternal(ctx)
+	if err != nil {
+		return err
+	}
+	moves, want, by := kadm.AlterPartitionAssignmentsReq{}, map[string]map[int32]int32{}, 1+r.IntN(w.cluster.Size()-1)
+	for _, t := range topics {
+		want[t.Topic] = map[int32]int32{}
+		for _, p := range t.Partitions.Sorted() {
+			at, turned := max(0, slices.Index(p.Replicas, p.Leader))+by, make([]int32, len(p.Replicas))
+			for k := range turned {
+				turned[k] = p.Replicas[(at+k)%len(turned)]
+			}
+			moves.Assign(t.Topic, p.Partition, turned)
+			want[t.Topic][p.Partition] = turned[0]
+		}
+	}
+	done, err := admin.AlterPartitionAssignments(ctx, moves)
+	if err == nil {
+		err = done.Error()
+	}
+	if err != nil {
+		return fmt.Errorf("name other leaders: %w", err)
+	}
+	w.until(ctx, func() string { return w.elect(ctx, admin, want) })
+	return nil
+}
+
+// elect has the leaders elected that are wanted, and says which are not there yet.
+func (w *world) elect(ctx context.Context, admin *kadm.Client, want map[string]map[int32]int32) string {
+	w.t.Helper()
+	topics, err := admin.ListTopicsWithInternal(ctx)
+	if err != nil {
+		return err.Error()
+	}
+	missing, left := kadm.TopicsSet{}, 0
+	for topic, parts := range want {
+		for p, leader := range parts {
+			if topics[topic].Partitions[p].Leader != leader {
+				missing.Add(topic, p)
+				left++
+			}
+		}
+	}
+	if left == 0 {
+		return ""
+	}
+	_, err = admin.ElectLeaders(ctx, kadm.ElectPreferredReplica, missing)
+	return fmt.Sprintf("%d partitions are not led by the broker that is to lead them: %v", left, err)
 }
 
 // All brokers are gone for a long time while uses wait for the clocks: nothing becomes final meanwhile, for nobody knows what has been

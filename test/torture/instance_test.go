@@ -139,9 +139,13 @@ func (i *instance) wake()   { i.frozen = false; i.signal(syscall.SIGCONT) }
 
 // get asks the instance over HTTP.
 func (i *instance) get(ctx context.Context, path string) (int, string, error) {
+	return i.ask(ctx, http.MethodGet, path, "")
+}
+
+func (i *instance) ask(ctx context.Context, method, path, body string) (int, string, error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+i.http+path, nil)
+	req, err := http.NewRequestWithContext(ctx, method, "http://"+i.http+path, strings.NewReader(body))
 	if err != nil {
 		return 0, "", err
 	}
@@ -150,8 +154,8 @@ func (i *instance) get(ctx context.Context, path string) (int, string, error) {
 		return 0, "", err
 	}
 	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	return resp.StatusCode, strings.TrimSpace(string(body)), err
+	text, err := io.ReadAll(resp.Body)
+	return resp.StatusCode, strings.TrimSpace(string(text)), err
 }
 
 // state says how the instance is, in its own words.

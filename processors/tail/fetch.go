@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/grafana/dskit/backoff"
@@ -13,7 +14,8 @@ import (
 )
 
 const (
-	fetchBytes = 256 << 10       // of one fetch; the broker sends a larger first batch whole
+	peekBytes  = 1               // of the first fetch of a walk, which is often enough: the broker sends the first batch whole
+	fetchBytes = 256 << 10       // of those that follow
 	leaderAge  = 5 * time.Second // how old a cached leader may be
 	// emptyAnswers is how many answers in a row must be empty before offsets that the broker calls stable are taken to hold nothing.
 	// Compaction leaves such holes; a broker that reads from remote storage answers once in a while as if there were one.
@@ -32,8 +34,8 @@ type page struct {
 // record at which visit stopped, else the first offset that has not been looked at.
 func (l *Logs) scan(ctx context.Context, tp TopicPartition, from, to int64, visit func(r *kgo.Record) (enough bool)) (int64, error) {
 	empty := backoff.New(ctx, backoff.Config{MinBackoff: 20 * time.Millisecond, MaxBackoff: 200 * time.Millisecond, MaxRetries: emptyAnswers})
-	for from < to {
-		p, err := l.page(ctx, tp, from)
+	for size := int32(peekBytes); from < to; size = fetchBytes {
+		p, err := l.page(ctx, tp, from, size)
 		if errors.Is(err, kerr.OffsetOutOfRange) {
 			from, err = l.afterDeletion(ctx, tp, from)
 			if err == nil {
@@ -83,10 +85,10 @@ func (l *Logs) afterDeletion(ctx context.Context, tp TopicPartition, from int64)
 }
 
 // page fetches what lies at a position, and asks again while the answer is one that passes.
-func (l *Logs) page(ctx context.Context, tp TopicPartition, from int64) (page, error) {
+func (l *Logs) page(ctx context.Context, tp TopicPartition, from int64, size int32) (page, error) {
 	var p page
 	err := retry(ctx, func(fresh bool) (err error) {
-		p, err = l.fetch(ctx, tp, from, fresh)
+		p, err = l.fetch(ctx, tp, from, size, fresh)
 		return err
 	})
 	if err != nil {
@@ -95,12 +97,12 @@ func (l *Logs) page(ctx context.Context, tp TopicPartition, from int64) (page, e
 	return p, nil
 }
 
-func (l *Logs) fetch(ctx context.Context, tp TopicPartition, from int64, fresh bool) (page, error) {
+func (l *Logs) fetch(ctx context.Context, tp TopicPartition, from int64, size int32, fresh bool) (page, error) {
 	leader, err := l.leader(ctx, tp, fresh)
 	if err != nil {
 		return page{}, err
 	}
-	resp, err := leader.RetriableRequest(ctx, fetchRequest(tp, from))
+	resp, err := leader.RetriableRequest(ctx, fetchRequest(tp, from, size))
 	if err != nil {
 		return page{}, err
 	}
@@ -124,16 +126,17 @@ func readPage(tp TopicPartition, from int64, answer *kmsg.FetchResponseTopicPart
 	return page{next: next, stable: got.LastStableOffset, records: got.Records}, nil
 }
 
-// fetchRequest asks for committed records without waiting for any and outside of a fetch session.
-func fetchRequest(tp TopicPartition, from int64) *kmsg.FetchRequest {
+// fetchRequest asks for committed records without waiting for any and outside of a fetch session. Only the partition's bytes are limited:
+// where the whole answer's limit cuts off a partition, the embedded broker does not say which of its transactions were aborted.
+func fetchRequest(tp TopicPartition, from int64, size int32) *kmsg.FetchRequest {
 	req := kmsg.NewPtrFetchRequest()
 	req.ReplicaID, req.IsolationLevel = -1, 1
-	req.MaxWaitMillis, req.MinBytes, req.MaxBytes = 0, 0, fetchBytes
+	req.MaxWaitMillis, req.MinBytes, req.MaxBytes = 0, 0, math.MaxInt32
 	req.SessionID, req.SessionEpoch = 0, -1
 	t := kmsg.NewFetchRequestTopic()
 	t.Topic = tp.Topic
 	p := kmsg.NewFetchRequestTopicPartition()
-	p.Partition, p.FetchOffset, p.PartitionMaxBytes, p.CurrentLeaderEpoch = tp.Partition, from, fetchBytes, -1
+	p.Partition, p.FetchOffset, p.PartitionMaxBytes, p.CurrentLeaderEpoch = tp.Partition, from, size, -1
 	t.Partitions = append(t.Partitions, p)
 	req.Topics = append(req.Topics, t)
 	return req

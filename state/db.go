@@ -167,19 +167,6 @@ func (d *DB) scanning() bool {
 	return true
 }
 
-// Commit writes a batch of what the partitions of one transaction stage: about so many bytes.
-func (d *DB) Commit(size int, stage func(b *pebble.Batch) error) error {
-	b := d.db.NewBatchWithSize(size + 1024)
-	defer b.Close()
-	if err := stage(b); err != nil {
-		return err
-	}
-	if err := b.Commit(pebble.NoSync); err != nil {
-		return fmt.Errorf("write rows: %w", err)
-	}
-	return nil
-}
-
 // Size returns the bytes on disk.
 func (d *DB) Size() uint64 { return d.db.Metrics().DiskSpaceUsage() }
 

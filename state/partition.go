@@ -32,8 +32,8 @@ type Schema interface {
 	Recovered(w *IndexWriter, key string, was, is []byte) error
 }
 
-// Partition is one partition of a table. Its methods belong to the partition's goroutine, but for Seal, Stage and Committed, which the
-// committer calls (Seal inside the barrier), and the storage.Storage methods, which goka calls before and after.
+// Partition is one partition of a table. Its methods belong to the partition's goroutine, but for Seal and Commit, which the committer calls
+// (Seal inside the barrier), and the storage.Storage methods, which goka calls before and after.
 type Partition struct {
 	db     *DB
 	table  Table
@@ -44,9 +44,7 @@ type Partition struct {
 	rows      map[string]*slot
 	dirty     []*slot
 	sealed    []Write
-	index     *pebble.Batch // derived entries of the sealed rows
-	size      int           // bytes of the sealed rows
-	slab      Slab          // encoded rows, held by the records until they are acknowledged
+	batch     *pebble.Batch // the sealed rows and their derived entries: what Pebble gets. The writes' values lie in it
 	scratch   []byte
 	committed func([]Write, bool) // told of every transaction, if set
 	txn       uint64              // transactions sealed so far
@@ -158,29 +156,24 @@ func (p *Partition) Read(key string) ([]byte, error) {
 // Dirty returns the number of rows that the next transaction carries.
 func (p *Partition) Dirty() int { return len(p.dirty) }
 
-// Seal encodes what has changed since the last Seal and returns it. It is called inside the barrier; the bytes stay untouched until the
-// transaction after the next is sealed.
+// Seal encodes what has changed since the last Seal and returns it. It is called inside the barrier; the bytes stay untouched until Commit
+// has returned.
 func (p *Partition) Seal() ([]Write, error) {
-	if len(p.sealed) > 0 || p.index != nil {
+	if p.batch != nil {
 		return nil, fmt.Errorf("seal partition %d: a transaction is still being committed", p.id)
 	}
 	p.txn++
 	if len(p.dirty) == 0 {
 		return nil, nil
 	}
-	writes := make([]Write, 0, len(p.dirty)+len(p.dirty)/8)
+	p.batch = p.db.db.NewBatch(pebble.WithMaxRetainedSizeBytes(batchRetained))
+	p.sealed = make([]Write, 0, len(p.dirty)+len(p.dirty)/8)
+	w := IndexWriter{batch: p.batch, prefix: prefix(spaceIndex, p.table, p.id)}
 	put := func(key string, appendTo func([]byte) []byte) {
-		if appendTo == nil {
-			writes = append(writes, Write{Key: key})
-			return
+		if err := p.put(key, appendTo); err != nil && w.err == nil {
+			w.err = fmt.Errorf("stage row of partition %d: %w", p.id, err)
 		}
-		p.scratch = appendTo(p.scratch[:0])
-		value := p.slab.Copy(p.scratch)
-		writes = append(writes, Write{Key: key, Value: value})
-		p.size += len(key) + len(value)
 	}
-	p.size = 0
-	w := IndexWriter{batch: p.db.db.NewBatch(), prefix: prefix(spaceIndex, p.table, p.id)}
 	for i, s := range p.dirty {
 		s.dirty, s.txn = false, p.txn
 		s.row.Records(put)
@@ -188,46 +181,66 @@ func (p *Partition) Seal() ([]Write, error) {
 		p.dirty[i] = nil
 	}
 	p.dirty = p.dirty[:0]
-	p.sealed, p.index = writes, w.batch
-	return writes, w.err
+	return p.sealed, w.err
 }
 
-// Staged returns how many bytes Stage will put into a batch, about.
-func (p *Partition) Staged() int {
-	n := p.size + len(p.sealed)*(len(p.rowKey)+16)
-	if p.index != nil {
-		n += p.index.Len()
+// batchRetained is how large a transaction's batch may be for its memory to be used again by the next one. (Pebble keeps such memory where
+// the garbage collector takes it from if nobody does.)
+const batchRetained = 16 << 20
+
+// put makes a record part of the batch and of what is sealed.
+func (p *Partition) put(key string, appendTo func([]byte) []byte) error {
+	if appendTo == nil {
+		p.sealed = append(p.sealed, Write{Key: key})
+		op := p.batch.DeleteDeferred(len(p.rowKey) + len(key))
+		copy(op.Key[copy(op.Key, p.rowKey):], key)
+		return op.Finish()
 	}
-	return n
+	p.scratch = appendTo(p.scratch[:0])
+	n := len(p.scratch)
+	op := p.batch.SetDeferred(len(p.rowKey)+len(key), n)
+	copy(op.Key[copy(op.Key, p.rowKey):], key)
+	copy(op.Value, p.scratch)
+	p.sealed = append(p.sealed, Write{Key: key, Value: op.Value[:n:n]})
+	return op.Finish()
 }
 
-// Stage puts the sealed rows, their derived entries and the changelog offset (negative: unchanged) into a batch.
-func (p *Partition) Stage(b *pebble.Batch, offset int64) error {
-	if p.committed != nil && len(p.sealed) > 0 {
+// Commit writes the sealed rows, their derived entries and the changelog offset (negative: unchanged) to Pebble, all or nothing.
+func (p *Partition) Commit(offset int64) error {
+	told := p.committed != nil && len(p.sealed) > 0
+	if told {
 		p.committed(p.sealed, false)
 	}
-	key := make([]byte, 0, 256)
-	for i := range p.sealed {
-		w := &p.sealed[i]
-		key = append(append(key[:0], p.rowKey...), w.Key...)
-		var err error
-		if w.Value == nil {
-			err = b.Delete(key, nil)
-		} else {
-			err = b.Set(key, w.Value, nil)
-		}
-		if err != nil {
-			return fmt.Errorf("stage row of partition %d: %w", p.id, err)
-		}
+	if err := p.write(offset); err != nil {
+		return err
 	}
-	if p.index != nil {
-		if err := b.Apply(p.index, nil); err != nil {
-			return fmt.Errorf("stage index of partition %d: %w", p.id, err)
-		}
+	if told {
+		p.committed(p.sealed, true)
 	}
+	p.sealed = nil
+	if p.batch != nil {
+		_ = p.batch.Close()
+		p.batch = nil
+	}
+	p.done.Add(1)
+	return nil
+}
+
+func (p *Partition) write(offset int64) error {
 	if offset > p.offset {
+		if p.batch == nil {
+			p.batch = p.db.db.NewBatch()
+		}
 		p.offset, p.asOf = offset, p.db.now()
-		return p.stageOffset(b)
+		if err := p.stageOffset(p.batch); err != nil {
+			return err
+		}
+	}
+	if p.batch == nil {
+		return nil
+	}
+	if err := p.batch.Commit(pebble.NoSync); err != nil {
+		return fmt.Errorf("write rows of partition %d: %w", p.id, err)
 	}
 	return nil
 }
@@ -242,19 +255,6 @@ func (p *Partition) stageOffset(b *pebble.Batch) error {
 		return fmt.Errorf("stage offset of partition %d: %w", p.id, err)
 	}
 	return nil
-}
-
-// Committed is called once the batch of Stage is in Pebble.
-func (p *Partition) Committed() {
-	if p.committed != nil && len(p.sealed) > 0 {
-		p.committed(p.sealed, true)
-	}
-	p.sealed = nil
-	if p.index != nil {
-		_ = p.index.Close()
-		p.index = nil
-	}
-	p.done.Add(1)
 }
 
 // Evict forgets clean, unpinned, committed rows above the cache's limit. It belongs to the partition's goroutine or the barrier.

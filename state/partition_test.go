@@ -77,10 +77,9 @@ func commit(t *testing.T, db *DB, p *Partition, offset int64) []Write {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := db.Commit(p.Staged(), func(b *pebble.Batch) error { return p.Stage(b, offset) }); err != nil {
+	if err := p.Commit(offset); err != nil {
 		t.Fatal(err)
 	}
-	p.Committed()
 	return writes
 }
 

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/cockroachdb/pebble/v2"
 	"github.com/freshet-io/freshet/state"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
@@ -133,34 +132,21 @@ func (s *session) send(all []taken, limit int) error {
 
 // finish writes the committed rows to Pebble and tells the group.
 func (s *session) finish(all []taken, ends map[int32]int64) error {
-	size := 0
 	for i := range all {
-		if rows := all[i].p.Rows; rows != nil {
-			size += rows.Staged()
+		p := all[i].p
+		if p.Rows == nil {
+			continue
 		}
-	}
-	err := s.g.db.Commit(size, func(b *pebble.Batch) error {
-		for i := range all {
-			if p := all[i].p; p.Rows != nil {
-				end, ok := ends[p.ID]
-				if !ok {
-					end = -1
-				}
-				if err := p.Rows.Stage(b, end); err != nil {
-					return err
-				}
-			}
+		end, ok := ends[p.ID]
+		if !ok {
+			end = -1
 		}
-		return nil
-	})
-	if err != nil {
-		return fmt.Errorf("%w: %w", errRows, err)
+		if err := p.Rows.Commit(end); err != nil {
+			return fmt.Errorf("%w: %w", errRows, err)
+		}
 	}
 	for i := range all {
 		t := &all[i]
-		if t.p.Rows != nil {
-			t.p.Rows.Committed()
-		}
 		for input, next := range t.next {
 			if next >= 0 {
 				t.p.committed[input].Store(next)

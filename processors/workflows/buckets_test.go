@@ -8,7 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/cockroachdb/pebble/v2"
 	"github.com/freshet-io/freshet/event"
 	"github.com/freshet-io/freshet/freshness"
 	"github.com/freshet-io/freshet/internal/metrics"
@@ -93,10 +92,9 @@ func (l *ledger) commit() {
 		l.t.Fatal(err)
 	}
 	rows.Evict()
-	if err := l.db.Commit(rows.Staged(), func(b *pebble.Batch) error { return rows.Stage(b, -1) }); err != nil {
+	if err := rows.Commit(-1); err != nil {
 		l.t.Fatal(err)
 	}
-	rows.Committed()
 }
 
 // age runs ticks until there is nothing more to do, with commits between.

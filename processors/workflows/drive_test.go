@@ -6,7 +6,6 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/cockroachdb/pebble/v2"
 	"github.com/freshet-io/freshet/event"
 	"github.com/freshet-io/freshet/freshness"
 	"github.com/freshet-io/freshet/processors/gateway"
@@ -45,10 +44,9 @@ func TestSearch(t *testing.T) {
 	if _, err := p.Seal(); err != nil {
 		t.Fatal(err)
 	}
-	if err := db.Commit(p.Staged(), func(b *pebble.Batch) error { return p.Stage(b, 1) }); err != nil {
+	if err := p.Commit(1); err != nil {
 		t.Fatal(err)
 	}
-	p.Committed()
 
 	d := &driver{pt: &partition{g: &Group{Deps{DB: db}}, p: &gateway.Partition{ID: 0}}}
 	item := itemKey{"policy", "p"}

@@ -7,7 +7,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/cockroachdb/pebble/v2"
 	"github.com/freshet-io/freshet/event"
 	"github.com/freshet-io/freshet/freshness"
 	"github.com/freshet-io/freshet/state"
@@ -21,10 +20,9 @@ func indexed(t *testing.T, db *state.DB, p *state.Partition, r *row) string {
 	if _, err := p.Seal(); err != nil {
 		t.Fatal(err)
 	}
-	if err := db.Commit(p.Staged(), func(b *pebble.Batch) error { return p.Stage(b, -1) }); err != nil {
+	if err := p.Commit(-1); err != nil {
 		t.Fatal(err)
 	}
-	p.Committed()
 	names := map[uint64]string{}
 	for _, k := range []itemKey{{"policy", "a"}, {"policy", "b"}, {"policy", ""}} {
 		names[itemHash(k.kind, k.key)] = k.kind + "/" + k.key

@@ -7,7 +7,6 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"github.com/cockroachdb/pebble/v2"
 	"github.com/freshet-io/freshet/event"
 	"github.com/freshet-io/freshet/freshness"
 	"github.com/freshet-io/freshet/state"
@@ -61,10 +60,9 @@ func (x *table) commit(id string, n int64) {
 	if _, err := x.p.Seal(); err != nil {
 		x.t.Fatal(err)
 	}
-	if err := x.db.Commit(x.p.Staged(), func(b *pebble.Batch) error { return x.p.Stage(b, -1) }); err != nil {
+	if err := x.p.Commit(-1); err != nil {
 		x.t.Fatal(err)
 	}
-	x.p.Committed()
 	if id == "w" {
 		x.read.Store(n)
 	}
@@ -178,10 +176,9 @@ func BenchmarkWorkflow(b *testing.B) {
 			if _, err := x.p.Seal(); err != nil {
 				b.Fatal(err)
 			}
-			if err := x.db.Commit(x.p.Staged(), func(batch *pebble.Batch) error { return x.p.Stage(batch, -1) }); err != nil {
+			if err := x.p.Commit(-1); err != nil {
 				b.Fatal(err)
 			}
-			x.p.Committed()
 			b.ReportAllocs()
 			for b.Loop() {
 				if got, err := x.r.Workflow(0, "w"); err != nil || len(got.Items) != 10 {

@@ -21,6 +21,8 @@ type Row interface {
 	Index(w *IndexWriter)
 	// Pinned rows stay decoded: something waits for them.
 	Pinned() bool
+	// Done rows need not stay decoded once they are committed: nothing more is expected of them.
+	Done() bool
 }
 
 // Schema says how a table's rows are read.
@@ -43,6 +45,7 @@ type Partition struct {
 
 	rows      map[string]*slot
 	dirty     []*slot
+	leaving   []*slot // done with the last transaction
 	sealed    []Write
 	batch     *pebble.Batch // the sealed rows and their derived entries: what Pebble gets. The writes' values lie in it
 	scratch   []byte
@@ -163,6 +166,7 @@ func (p *Partition) Seal() ([]Write, error) {
 		return nil, fmt.Errorf("seal partition %d: a transaction is still being committed", p.id)
 	}
 	p.txn++
+	p.letGo()
 	if len(p.dirty) == 0 {
 		return nil, nil
 	}
@@ -179,9 +183,24 @@ func (p *Partition) Seal() ([]Write, error) {
 		s.row.Records(put)
 		s.row.Index(&w)
 		p.dirty[i] = nil
+		if s.row.Done() {
+			p.leaving = append(p.leaving, s)
+		}
 	}
 	p.dirty = p.dirty[:0]
 	return p.sealed, w.err
+}
+
+// letGo forgets the rows that were done with the last transaction, which is committed, but for those that have changed since. What lives
+// long is what collecting garbage costs, and most workflows are over.
+func (p *Partition) letGo() {
+	for i, s := range p.leaving {
+		if !s.dirty && p.rows[s.key] == s && s.row.Done() {
+			delete(p.rows, s.key)
+		}
+		p.leaving[i] = nil
+	}
+	p.leaving = p.leaving[:0]
 }
 
 // batchRetained is how large a transaction's batch may be for its memory to be used again by the next one. (Pebble keeps such memory where

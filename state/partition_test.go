@@ -16,6 +16,7 @@ type number struct {
 	n      uint64
 	gone   bool
 	pinned bool
+	done   bool
 }
 
 func (r *number) Records(put func(string, func([]byte) []byte)) {
@@ -33,6 +34,7 @@ func (r *number) Index(w *IndexWriter) {
 	w.Set([]byte(r.key), []byte{byte(r.n)})
 }
 func (r *number) Pinned() bool { return r.pinned }
+func (r *number) Done() bool   { return r.done }
 
 type numbers struct{}
 
@@ -179,6 +181,38 @@ func TestEvictionSparesWhatIsNeeded(t *testing.T) {
 	}
 	if v := value(t, p, "clean"); v != 1 {
 		t.Errorf("an evicted row comes back as %d", v)
+	}
+}
+
+func TestRowsThatAreDoneLeaveOnceTheyAreCommitted(t *testing.T) {
+	db := open(t, "", "x")
+	defer db.Close()
+	p := live(t, db, 1, 10)
+	p.Put("a", &number{key: "a", n: 1, done: true})
+	p.Put("b", &number{key: "b", n: 2, done: true})
+	p.Put("c", &number{key: "c", n: 3})
+	if _, err := p.Seal(); err != nil {
+		t.Fatal(err)
+	}
+	if len(p.rows) != 3 {
+		t.Errorf("%d rows are left of a transaction that is not committed", len(p.rows))
+	}
+	if err := p.Commit(1); err != nil {
+		t.Fatal(err)
+	}
+	p.rows["b"].row.(*number).n = 20
+	p.Touch("b")
+	if _, err := p.Seal(); err != nil {
+		t.Fatal(err)
+	}
+	if p.rows["a"] != nil || p.rows["b"] == nil || p.rows["c"] == nil {
+		t.Errorf("%v are left, want b, which has changed since, and c, which is not done", p.rows)
+	}
+	if err := p.Commit(2); err != nil {
+		t.Fatal(err)
+	}
+	if a, b := value(t, p, "a"), value(t, p, "b"); a != 1 || b != 20 {
+		t.Errorf("they come back as %d and %d", a, b)
 	}
 }
 

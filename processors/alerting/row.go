@@ -26,6 +26,9 @@ func (r *row) Index(*state.IndexWriter) {}
 // Pinned rows there are none.
 func (r *row) Pinned() bool { return false }
 
+// Done rows do not exist here.
+func (r *row) Done() bool { return false }
+
 type schema struct{}
 
 // Schema returns how the table's rows are read.

@@ -34,6 +34,7 @@ func (c *count) Records(put func(string, func([]byte) []byte)) {
 }
 func (c *count) Index(w *state.IndexWriter) { w.Set([]byte(c.key), nil) }
 func (c *count) Pinned() bool               { return false }
+func (c *count) Done() bool                 { return false }
 
 type countSchema struct{}
 

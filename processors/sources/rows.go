@@ -76,6 +76,9 @@ func (r *itemRow) Index(*state.IndexWriter) {}
 // Pinned rows do not exist here.
 func (r *itemRow) Pinned() bool { return false }
 
+// Done rows do not exist here.
+func (r *itemRow) Done() bool { return false }
+
 // kindRow is the life of a whole kind: the greatest min(through, time) of its kind-wide heartbeats.
 type kindRow struct {
 	kind string
@@ -92,6 +95,9 @@ func (r *kindRow) Index(*state.IndexWriter) {}
 
 // Pinned rows do not exist here.
 func (r *kindRow) Pinned() bool { return false }
+
+// Done rows do not exist here.
+func (r *kindRow) Done() bool { return false }
 
 const kindVersion = 1
 
@@ -133,6 +139,9 @@ func (c *clockOf) Index(*state.IndexWriter) {}
 
 // Pinned keeps the clock in memory.
 func (c *clockOf) Pinned() bool { return true }
+
+// Done rows do not exist here.
+func (c *clockOf) Done() bool { return false }
 
 func decodeClock(key string, b []byte) (*clockOf, error) {
 	if len(b) < 2 || b[0] != clockVersion {

@@ -105,6 +105,9 @@ func (r *bucketRow) Index(*state.IndexWriter) {}
 // Pinned buckets there are none: the store has them.
 func (r *bucketRow) Pinned() bool { return false }
 
+// Done rows do not exist here.
+func (r *bucketRow) Done() bool { return false }
+
 func decodeBucket(key string, b []byte) (*bucketRow, error) {
 	if len(b) == 0 || b[0] != bucketVersion {
 		return nil, fmt.Errorf("%w: bucket row of version %v", state.ErrRow, b[:min(1, len(b))])

@@ -102,6 +102,9 @@ func (c *cursor) Index(*state.IndexWriter) {}
 // Pinned keeps the cursor in memory.
 func (c *cursor) Pinned() bool { return true }
 
+// Done rows do not exist here.
+func (c *cursor) Done() bool { return false }
+
 func decodeCursor(key string, b []byte) (*cursor, error) {
 	if len(b) == 0 || b[0] != cursorVersion {
 		return nil, fmt.Errorf("%w: cursor row of version %v", state.ErrRow, b[:min(1, len(b))])

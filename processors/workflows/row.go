@@ -152,6 +152,9 @@ func (r *row) Records(put func(string, func([]byte) []byte)) {
 // Pinned rows wait for a clock.
 func (r *row) Pinned() bool { return r.pending > 0 }
 
+// Done rows are over, and all that was to be said of them is said.
+func (r *row) Done() bool { return r.pending == 0 && (r.gone || r.w.Over.Set || r.w.Abandoned) }
+
 // entry computes what the index has to say of a row now.
 func (r *row) entry() indexEntry {
 	if r.gone {

@@ -29,6 +29,7 @@ func (r row) Records(put func(string, func([]byte) []byte)) {
 }
 func (row) Index(*state.IndexWriter) {}
 func (row) Pinned() bool             { return false }
+func (row) Done() bool               { return false }
 
 type schema struct{}
 

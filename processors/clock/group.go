@@ -248,21 +248,31 @@ func (g *Group) Tick(ctx context.Context) {
 	for _, gp := range parts {
 		gp.look()
 		gp.p.Send(topology.ClockInput, nil, true)
-		label := metrics.Partition(g.name, gp.p.ID)
-		applied, complete, live := g.Read(gp.p.ID)
-		state := metrics.CatchingUp
-		if live {
-			state = metrics.LiveState
-			g.m.AppliedThrough.WithLabelValues(label).Set(float64(applied) / 1000)
-		}
-		if complete > beginning {
-			g.m.CompleteThrough.WithLabelValues(label).Set(float64(complete) / 1000)
-		}
-		if _, held := gp.p.Held(); held {
-			state = metrics.HeldBack
-		}
-		g.m.SetPartitionState(label, state)
+		g.export(gp)
 	}
+}
+
+// export shows a partition's clocks. Once it is revoked its series go, and nothing may bring them back: a clock that nobody moves any more
+// would look like one that stands. So revoking waits while a partition is shown.
+func (g *Group) export(gp *groupPartition) {
+	g.mu.RLock()
+	defer g.mu.RUnlock()
+	if g.parts[gp.p.ID] != gp {
+		return
+	}
+	label := metrics.Partition(g.name, gp.p.ID)
+	state := metrics.CatchingUp
+	if gp.live.Load() {
+		state = metrics.LiveState
+		g.m.AppliedThrough.WithLabelValues(label).Set(float64(gp.applied.Load()) / 1000)
+	}
+	if complete := gp.Complete(); complete > beginning {
+		g.m.CompleteThrough.WithLabelValues(label).Set(float64(complete) / 1000)
+	}
+	if _, held := gp.p.Held(); held {
+		state = metrics.HeldBack
+	}
+	g.m.SetPartitionState(label, state)
 }
 
 func (g *Group) snapshot() []*groupPartition {

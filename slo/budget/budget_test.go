@@ -381,17 +381,15 @@ func TestOutcomeNames(t *testing.T) {
 	}
 }
 
-// full is a ledger with uses in every bucket of every one of 8 partitions, some of them stale or none.
-func full(now event.Time, window freshness.Duration, stale bool) *Ledger {
+// full is a ledger with every bucket of every one of 8 partitions, filled.
+func full(now event.Time, window freshness.Duration, fill func(partition int32, b *Bucket)) *Ledger {
 	l := &Ledger{}
 	for t := Start(now-event.Time(window), 6*hour); t < now; {
 		size := SizeAt(10*second, freshness.Duration(now-t))
 		start := Start(t, size)
 		for p := range int32(8) {
-			b := Bucket{Start: start, Size: size, Counts: Counts{Good: 100}}
-			if stale {
-				b.Bad, b.Shares = 1, []Share{{"hold_other", "a", Whole}}
-			}
+			b := Bucket{Start: start, Size: size}
+			fill(p, &b)
 			l.Set(p, b)
 		}
 		t = start + event.Time(size)
@@ -405,7 +403,9 @@ func BenchmarkEvaluate(b *testing.B) {
 	s := objective(b, "objective: 0.99, window: 30d")
 	var all [500]*Ledger
 	for i := range all {
-		all[i] = full(now, s.Window, true)
+		all[i] = full(now, s.Window, func(_ int32, b *Bucket) {
+			b.Good, b.Bad, b.Shares = 100, 1, []Share{{"hold_other", "a", Whole}}
+		})
 	}
 	together, apart := all[0].Buckets()
 	b.ReportMetric(float64(together), "buckets/slo")

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/freshet-io/freshet/test/buckets"
 	"github.com/freshet-io/freshet/test/harness"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
@@ -19,6 +20,7 @@ type ledger struct {
 	t        *testing.T
 	strict   bool // nothing may come twice
 	last     map[string]map[string]any
+	verdicts map[string]buckets.Verdict // the same, whole
 	revision map[string]int64
 	content  map[string]string // record id → its bytes
 	repeats  int
@@ -28,7 +30,7 @@ type ledger struct {
 
 func (w *world) ledger() *ledger {
 	w.t.Helper()
-	l := &ledger{t: w.t, strict: w.at == cluster, last: map[string]map[string]any{}, revision: map[string]int64{}, content: map[string]string{}}
+	l := &ledger{t: w.t, strict: w.at == cluster, last: map[string]map[string]any{}, verdicts: map[string]buckets.Verdict{}, revision: map[string]int64{}, content: map[string]string{}}
 	l.client = w.client(kgo.ConsumeTopics(w.graph.Verdicts), kgo.FetchIsolationLevel(kgo.ReadCommitted()),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.FetchMaxWait(100*time.Millisecond))
 	return l
@@ -81,6 +83,7 @@ func (l *ledger) take(r *kgo.Record) {
 	}
 	l.revision[use] = revision
 	l.last[use] = harness.GoldenOf(d)
+	l.verdicts[use] = buckets.Verdict{Partition: r.Partition, Data: d}
 }
 
 // differs says what the last revisions lack to be the golden lines, "" if nothing.
@@ -143,6 +146,7 @@ func (w *world) settled(ctx context.Context) *ledger {
 		w.t.Errorf("%d faults in all", l.faults)
 	}
 	w.t.Logf("%d verdicts, %d revisions, %d repeated", len(l.last), len(l.content), l.repeats)
+	w.countedRight(context.WithoutCancel(ctx), l)
 	return l
 }
 

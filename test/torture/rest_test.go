@@ -92,6 +92,16 @@ func TestDetectionsAndBuckets(t *testing.T) {
 // last returns what a compacted topic says by key, without what depends on when it was said.
 func (w *world) last(ctx context.Context, topic string) map[string]string {
 	w.t.Helper()
+	all := map[string]string{}
+	for key, value := range w.values(ctx, topic) {
+		all[key] = w.timeless(value)
+	}
+	return all
+}
+
+// values returns the last value of each key of a compacted topic, without those that have been deleted.
+func (w *world) values(ctx context.Context, topic string) map[string][]byte {
+	w.t.Helper()
 	ends, err := w.admin().ListCommittedOffsets(ctx, topic)
 	if err != nil {
 		w.t.Fatal(err)
@@ -105,7 +115,7 @@ func (w *world) last(ctx context.Context, topic string) map[string]string {
 	cl := w.client(kgo.ConsumeTopics(topic), kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords(),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.FetchMaxWait(100*time.Millisecond))
 	defer cl.Close()
-	all := map[string]string{}
+	all := map[string][]byte{}
 	for len(left) > 0 {
 		cl.PollFetches(ctx).EachRecord(func(r *kgo.Record) {
 			if r.Offset+1 >= left[r.Partition] {
@@ -116,7 +126,7 @@ func (w *world) last(ctx context.Context, topic string) map[string]string {
 			case r.Value == nil:
 				delete(all, string(r.Key))
 			default:
-				all[string(r.Key)] = w.timeless(r.Value)
+				all[string(r.Key)] = r.Value
 			}
 		})
 		if ctx.Err() != nil {

@@ -42,7 +42,8 @@ type world struct {
 	dir       string
 	prefix    string
 	graph     *topology.Graph
-	brokers   []string // of a cluster, or where the embedded broker listens
+	file      *slo.File // the contract
+	brokers   []string  // of a cluster, or where the embedded broker listens
 	want      map[string]map[string]any
 	lines     [][]byte
 	instances []*instance
@@ -59,7 +60,7 @@ func newWorld(t *testing.T, s setup) *world {
 	}
 	w := &world{setup: s, t: t, dir: t.TempDir()}
 	if w.contract == "" {
-		w.contract = filepath.Join(golden, s.set+".contracts.yaml")
+		w.contract = withObjectives(t, w.dir, s.set)
 	}
 	var err error
 	if w.contract, err = filepath.Abs(w.contract); err != nil {
@@ -83,11 +84,10 @@ func newWorld(t *testing.T, s setup) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	file, err := slo.Parse(text, w.contract, os.LookupEnv)
-	if err != nil {
+	if w.file, err = slo.Parse(text, w.contract, os.LookupEnv); err != nil {
 		t.Fatal(err)
 	}
-	if w.graph, err = topology.FromContract(w.topics(), file); err != nil {
+	if w.graph, err = topology.FromContract(w.topics(), w.file); err != nil {
 		t.Fatal(err)
 	}
 	if s.at == cluster {

@@ -3,7 +3,6 @@ package sources
 import (
 	"context"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/freshet-io/freshet/event"
@@ -27,17 +26,11 @@ type Group struct {
 	m      *metrics.Metrics
 	now    func() time.Time
 	logger log.Logger
-
-	mu    sync.Mutex
-	kinds map[string]*lifetimes
 }
-
-// lifetimes are the latest times seen of a kind, for the gauges.
-type lifetimes struct{ update, life event.Time }
 
 // New returns the group.
 func New(plan *intake.Plan, events func() event.Config, limit func(string) int, clock *clock.Group, m *metrics.Metrics, now func() time.Time, logger log.Logger) *Group {
-	return &Group{plan: plan, events: events, limit: limit, clock: clock, m: m, now: now, logger: logger, kinds: map[string]*lifetimes{}}
+	return &Group{plan: plan, events: events, limit: limit, clock: clock, m: m, now: now, logger: logger}
 }
 
 // Schema returns how the table's rows are read; each partition has its own.
@@ -94,6 +87,7 @@ func (g *Group) Unit(p *gateway.Partition, u *gateway.Unit) {
 		g.tick(p, pt)
 		return
 	}
+	now := g.now()
 	for i := range u.Records {
 		in := &u.Records[i]
 		at, ok := pt.intake.Take(in, &pt.event)
@@ -105,7 +99,7 @@ func (g *Group) Unit(p *gateway.Partition, u *gateway.Unit) {
 			// A row that cannot be read is a broken store, not bad input: the session must end before anything rests on it.
 			panic(err)
 		}
-		pt.intake.Applied(known)
+		pt.intake.Applied(known, metrics.Trail{}, now)
 		if !known && pt.event.Time > pt.event.Appended {
 			g.m.SourceClockAhead.WithLabelValues(g.m.Labels.Kind(pt.event.Kind)).Inc()
 		}
@@ -159,7 +153,6 @@ func (g *Group) fold(p *gateway.Partition, e *event.Event, at freshness.Position
 		g.m.LimitReached.WithLabelValues("versions").Inc()
 	}
 	p.Rows.Put(key, r)
-	g.observe(e)
 	return !ch.New, nil
 }
 
@@ -188,36 +181,7 @@ func (g *Group) beatKind(p *gateway.Partition, e *event.Event) (known bool, err 
 	}
 	r.life = life
 	p.Rows.Put(key, r)
-	g.observe(e)
 	return false, nil
-}
-
-// observe keeps the gauges of a kind's last update and last sign of life.
-func (g *Group) observe(e *event.Event) {
-	kind := g.m.Labels.Kind(e.Kind)
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	k := g.kinds[kind]
-	if k == nil {
-		k = &lifetimes{update: beginning, life: beginning}
-		g.kinds[kind] = k
-	}
-	life := e.Time
-	switch e.Type {
-	case event.SourceUpdated:
-		if e.Time > k.update {
-			k.update = e.Time
-			g.m.SourceLastUpdate.WithLabelValues(kind).Set(float64(e.Time) / 1000)
-		}
-	case event.SourceHeartbeat:
-		life = freshness.Life(e)
-	default:
-		return
-	}
-	if life > k.life {
-		k.life = life
-		g.m.SourceLastLife.WithLabelValues(kind).Set(float64(life) / 1000)
-	}
 }
 
 // tick writes the clock row when it has moved: it lies behind everything it speaks of, since all of that is in this transaction or an

@@ -39,6 +39,7 @@ type View struct {
 	mu      sync.Mutex
 	kinds   map[string]*kindLife
 	applied event.Time // least applied_through of all partitions, as far as known
+	seen    seen
 
 	listeners listeners
 }
@@ -301,6 +302,7 @@ func (v *View) update(partition int32, offset int64, key string, value []byte) (
 		if err != nil {
 			return nil, fmt.Errorf("kind %q: %w", kind, err)
 		}
+		v.seen.note(kind, beginning, life)
 		return v.kindBeat(kind, life), nil
 	case value == nil:
 		return v.forget(kind, item, offset), nil
@@ -311,6 +313,7 @@ func (v *View) update(partition int32, offset int64, key string, value []byte) (
 	}
 	e := v.entry(kind, item)
 	old := e.item.Load()
+	v.seen.noteHead(kind, &head)
 	next := old.WithHead(head)
 	e.item.Store(next)
 	e.at(partition, offset)
@@ -357,6 +360,7 @@ func (v *View) updateChunk(partition int32, offset int64, kind, key string, chun
 			continue
 		}
 		changed = true
+		v.seen.note(kind, n.Time, beginning)
 		from = min(from, reach(n))
 		if old != nil {
 			from = min(from, reach(old))

@@ -11,8 +11,10 @@ import (
 	"time"
 
 	"github.com/freshet-io/freshet/embedded"
+	"github.com/freshet-io/freshet/event"
 	"github.com/freshet-io/freshet/freshness"
 	"github.com/freshet-io/freshet/internal/access"
+	"github.com/freshet-io/freshet/internal/metrics"
 	"github.com/freshet-io/freshet/processors/clock"
 	"github.com/freshet-io/freshet/processors/contracts"
 	"github.com/freshet-io/freshet/processors/gateway"
@@ -51,6 +53,7 @@ const (
 	slosModule      = "slos"
 	alertingModule  = "alerting"
 	httpModule      = "http"
+	otlpModule      = "otlp"
 )
 
 // wire declares the modules and what each needs.
@@ -59,7 +62,7 @@ func (a *App) wire() error {
 	for name, start := range map[string]func() (services.Service, error){
 		brokerModule: a.newBroker, clusterModule: a.newCluster, storeModule: a.newStore, guardModule: a.newGuard, pollerModule: a.newPoller,
 		contractsModule: a.newContracts, viewModule: a.newView, sourcesModule: a.newSources, workflowsModule: a.newWorkflows, rekeyModule: a.newRekey, queryModule: a.newQuery, peersModule: a.newPeers,
-		slosModule: a.newSLOs, alertingModule: a.newAlerting, httpModule: a.newHTTP,
+		slosModule: a.newSLOs, alertingModule: a.newAlerting, httpModule: a.newHTTP, otlpModule: a.newOTLP,
 	} {
 		m.RegisterModule(name, start, modules.UserInvisibleModule)
 	}
@@ -78,9 +81,9 @@ func (a *App) wire() error {
 		rekeyModule:     {storeModule, contractsModule},
 		queryModule:     {sourcesModule, workflowsModule, rekeyModule, viewModule, slosModule},
 		slosModule:      {contractsModule},
-		Processor:       {guardModule, slosModule, sourcesModule, workflowsModule, rekeyModule, queryModule, httpModule},
+		Processor:       {guardModule, slosModule, sourcesModule, workflowsModule, rekeyModule, queryModule, httpModule, otlpModule},
 		alertingModule:  {storeModule, contractsModule, viewModule, slosModule, peersModule},
-		Dispatcher:      {alertingModule, httpModule},
+		Dispatcher:      {alertingModule, httpModule, otlpModule},
 		All:             {Processor, Dispatcher},
 	} {
 		if err := m.AddDependency(name, needs...); err != nil {
@@ -239,6 +242,32 @@ func (a *App) tick(ctx context.Context) {
 		all.Go(func() { g.clock.Tick(ctx) })
 	}
 	all.Wait()
+	a.showSources()
+}
+
+// showSources shows when something was last heard of each kind. Every instance says it of all of them, from its view: so it is known as
+// soon as the view has been read, also of a source that is silent.
+func (a *App) showSources() {
+	if a.view == nil {
+		return
+	}
+	type times struct{ update, life event.Time }
+	latest := map[string]times{}
+	a.view.EachKind(func(kind string, update event.Time, updated bool, life event.Time) {
+		name := metrics.Other
+		if kind != "" {
+			name = a.m.Labels.Kind(kind)
+		}
+		t, known := latest[name]
+		if !known {
+			t = times{update, life}
+		}
+		latest[name] = times{max(t.update, update), max(t.life, life)}
+		if updated {
+			a.m.SourceLastUpdate.WithLabelValues(name).Set(float64(latest[name].update) / 1000)
+		}
+		a.m.SourceLastLife.WithLabelValues(name).Set(float64(latest[name].life) / 1000)
+	})
 }
 
 // newContracts reads the contracts topic, puts the file's contract in force and follows the topic.

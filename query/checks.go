@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/freshet-io/freshet/freshness"
+	"github.com/freshet-io/freshet/internal/metrics"
 	"github.com/freshet-io/freshet/query/auth"
 	"github.com/freshet-io/freshet/query/body"
 	"github.com/freshet-io/freshet/query/check"
@@ -87,7 +88,8 @@ func (s *Server) judgeOne(w http.ResponseWriter, r *http.Request, c *auth.Client
 		return false
 	}
 	s.Metrics.Checks.WithLabelValues(x.answer.Kind.String()).Inc()
-	s.Metrics.CheckDuration.Observe(time.Since(began).Seconds())
+	now := time.Now()
+	metrics.Observe(s.Metrics.CheckDuration, now.Sub(began).Seconds(), s.shown.Exemplar(metrics.Trail{Workflow: q.Workflow}, now))
 	return true
 }
 

@@ -67,6 +67,7 @@ type Server struct {
 
 	certificate certificate
 	hub         hub
+	shown       metrics.Pace // of the checks
 }
 
 // New returns a server with the routes of the checks.

@@ -178,7 +178,7 @@ func (q *queue) settle(batch []alerts.Notification, keys []string, err error) ti
 			q.done[key] = ack
 			q.acked(ack)
 			if batch[i].Purpose == alerts.Tell {
-				q.m.NotificationDelay.Observe(now.Sub(it.first.Go()).Seconds())
+				metrics.Observe(q.m.NotificationDelay, now.Sub(it.first.Go()).Seconds(), trail(batch[i].Row).Exemplar())
 			}
 			if same(&it.n, &batch[i]) {
 				delete(q.items, key)
@@ -195,6 +195,16 @@ func (q *queue) settle(batch []alerts.Notification, keys []string, err error) ti
 		return f.after
 	}
 	return 0
+}
+
+// trail leads to the first decision, or workflow, that an alert has for evidence.
+func trail(r *alerts.Row) metrics.Trail {
+	for _, e := range r.Evidence {
+		if e.Workflow != "" {
+			return metrics.Trail{Workflow: e.Workflow, Decision: e.DecisionID}
+		}
+	}
+	return metrics.Trail{}
 }
 
 // sleep waits, until it is woken if early is set.

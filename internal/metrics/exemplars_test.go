@@ -3,12 +3,39 @@ package metrics_test
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
 
 	"github.com/freshet-io/freshet/internal/metrics"
 )
+
+// One exemplar a second is let through, and one that cannot be shown is as good as any other for that.
+func TestExemplarsArePaced(t *testing.T) {
+	var p metrics.Pace
+	at := time.Unix(1_700_000_000, 0)
+	for _, c := range []struct {
+		after time.Duration
+		id    string
+		shown bool
+	}{{0, "wf-1", true}, {time.Millisecond, "wf-2", false}, {999 * time.Millisecond, "wf-3", false}, {time.Second, "wf-4", true}, {2 * time.Second, "", false}, {3 * time.Second, "wf-5", true}} {
+		if labels := p.Exemplar(metrics.Trail{Workflow: c.id}, at.Add(c.after)); (labels != nil) != c.shown {
+			t.Errorf("after %v: %v", c.after, labels)
+		}
+	}
+}
+
+// BenchmarkLag is what the engine's lag costs for each event.
+func BenchmarkLag(b *testing.B) {
+	m := metrics.New(prometheus.NewRegistry())
+	var p metrics.Pace
+	now, about := time.Now(), metrics.Trail{Workflow: "wf-7f3", Decision: "d1"}
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		metrics.Observe(m.EngineLag, float64(i%1000)/1000, p.Exemplar(about, now))
+	}
+}
 
 // The longest ids that an exemplar holds are shown; longer ones, and what is no text, are left out, and counted all the same.
 func TestExemplarsHoldWhatTheyCan(t *testing.T) {
@@ -22,6 +49,10 @@ func TestExemplarsHoldWhatTheyCan(t *testing.T) {
 		{"the longest", metrics.Trail{Workflow: strings.Repeat("ü", room-1), Decision: "d"}, true},
 		{"one more", metrics.Trail{Workflow: strings.Repeat("ü", room), Decision: "d"}, false},
 		{"no text", metrics.Trail{Workflow: "wf\xff", Decision: "d"}, false},
+		{"a workflow alone", metrics.Trail{Workflow: strings.Repeat("ü", room+len(metrics.TrailDecision))}, true},
+		{"one more alone", metrics.Trail{Workflow: strings.Repeat("ü", room+len(metrics.TrailDecision)+1)}, false},
+		{"nothing", metrics.Trail{}, false},
+		{"no workflow", metrics.Trail{Decision: "d"}, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			m := metrics.New(prometheus.NewPedanticRegistry())

@@ -50,6 +50,12 @@ const (
 	PurgedWorkflows = "workflows"
 )
 
+// Bounds of the contract that are times.
+const (
+	MaxStaleness = "max_staleness"
+	MaxAge       = "max_age"
+)
+
 // Outcomes of the check that an act carries, beside the verdicts.
 const (
 	NoCheck      = "none"
@@ -92,6 +98,9 @@ func closedValues(series, label string) []string {
 		if series == "slo_events_total" {
 			return []string{GoodUse, BadUse, UnknownUse}
 		}
+		if series == "otlp_exports_total" {
+			return []string{Delivered, FailedAttempt}
+		}
 		if series == "notifications_total" {
 			return []string{Delivered, FailedAttempt, Refused}
 		}
@@ -116,6 +125,9 @@ func closedValues(series, label string) []string {
 		}
 		return []string{"source_late", "consumer_lag", "serving_stale", "hold_approval", "hold_tool", "hold_retry", "hold_waiting", "hold_other", "source_silent"}
 	case "bound":
+		if series == "bound_seconds" {
+			return []string{MaxStaleness, MaxAge}
+		}
 		return []string{"max_staleness", "max_versions_behind", "max_age", "retracted"}
 	case "by":
 		return []string{"reload", "drop", "end", "corrected", "contract", "grouped"}

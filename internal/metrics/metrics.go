@@ -40,6 +40,8 @@ type Metrics struct {
 	SLOEvents *prometheus.CounterVec
 	// SLOGoodRatio and SLOBurnRate are set by objective and window.
 	SLOGoodRatio, SLOBurnRate *prometheus.GaugeVec
+	// SLOBurnThreshold is set by objective, severity and window.
+	SLOBurnThreshold *prometheus.GaugeVec
 	// SLOObjective, SLOBudget and SLOCoverage are set by objective.
 	SLOObjective, SLOBudget, SLOCoverage *prometheus.GaugeVec
 
@@ -77,6 +79,10 @@ type Metrics struct {
 	contractInfo *prometheus.GaugeVec
 
 	ContractRefused prometheus.Gauge
+	// BoundSeconds is set by workflow type, kind, bound; BoundVersions by workflow type, kind; MaxSilence by kind.
+	BoundSeconds, BoundVersions, MaxSilence *prometheus.GaugeVec
+	// Exports counts requests of OTLP by NotificationResult.
+	Exports *prometheus.CounterVec
 
 	// Gateway: what the transactions of a group do.
 	CommitDuration *prometheus.HistogramVec // by group, seconds
@@ -158,6 +164,7 @@ func (b *builder) objectives() {
 	m.SLOGoodRatio = b.gauge("slo_good_ratio", "Share of good uses over a window that ends now, amendments included; NaN if there are none.", "slo", "window")
 	m.SLOObjective = b.gauge("slo_objective_ratio", "The share of good uses that is promised.", "slo")
 	m.SLOBurnRate = b.gauge("slo_burn_rate", "How many times as fast as the objective allows its error budget is spent over a window that ends now; NaN if there are no uses.", "slo", "window")
+	m.SLOBurnThreshold = b.gauge("slo_burn_threshold", "The burn rate from which on a rule of the contract holds, for each of its two windows; the least, if rules share a window.", "slo", "severity", "window")
 	m.SLOBudget = b.gauge("slo_budget_remaining_ratio", "What is left of the error budget of the objective's window: 1 untouched, 0 spent, negative overspent.", "slo")
 	m.SLOCoverage = b.gauge("slo_coverage_ratio", "Share of the uses in the objective's window whose verdict is known; NaN if there are no uses.", "slo")
 }
@@ -185,6 +192,10 @@ func (b *builder) engine() {
 	m.RestoreRemaining = b.gauge("restore_remaining_records", "Changelog records a restore has still to read.", "partition")
 	m.contractInfo = b.gauge("contract_info", "1 for the hash of the contract in force.", "hash")
 	m.ContractRefused = b.gauge("contract_refused", "1 while the contract file is not the contract in force because it was refused.").WithLabelValues()
+	m.BoundSeconds = b.gauge("bound_seconds", "What the contract in force bounds, for decisions of no class of their own.", "workflow_type", "kind", "bound")
+	m.BoundVersions = b.gauge("bound_versions", "The contract's max_versions_behind, for decisions of no class of their own.", "workflow_type", "kind")
+	m.MaxSilence = b.gauge("max_silence_seconds", "The contract's max_silence.", "kind")
+	m.Exports = b.counter("otlp_exports_total", "Requests to -otlp.endpoint, by what became of them.", "result")
 	m.LimitReached = b.counter("limit_reached_total", "How often a list would have grown beyond its limit.", "limit")
 	for _, limit := range closedValues("limit_reached_total", "limit") {
 		m.LimitReached.WithLabelValues(limit)

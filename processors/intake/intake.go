@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/IBM/sarama"
 	"github.com/freshet-io/freshet/event"
@@ -124,6 +125,7 @@ type Intake struct {
 	events  *results // of its topic
 	headers []event.Header
 	letters string // where the record's dead letter goes
+	shown   metrics.Pace
 }
 
 type origin struct {
@@ -295,8 +297,10 @@ func (k *Intake) letter(reason event.Reason, at freshness.Position) {
 	k.p.Emit(r)
 }
 
-// Applied counts the record taken last, which was folded in, under the topic that it was written to; known says that it had been already.
-func (k *Intake) Applied(known bool) {
+// Applied counts the record taken last, which was folded in, under the topic that it was written to, and how long ago that was; known says
+// that it had been folded in already.
+func (k *Intake) Applied(known bool, about metrics.Trail, now time.Time) {
+	metrics.Observe(k.m.EngineLag, now.Sub(k.record.Time.Go()).Seconds(), k.shown.Exemplar(about, now))
 	if known {
 		k.events[duplicate].Inc()
 		return

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/freshet-io/freshet/event"
+	"github.com/freshet-io/freshet/freshness"
 	"github.com/freshet-io/freshet/internal/access"
 	"github.com/freshet-io/freshet/internal/metrics"
 	"github.com/freshet-io/freshet/processors/tail"
@@ -35,8 +36,8 @@ type Reader struct {
 	shown   map[series]bool
 }
 
-// series is one objective, or one of its windows, in the metrics.
-type series struct{ objective, window string }
+// series is one objective, or one of its windows, in the metrics; with a severity it is the threshold of that window.
+type series struct{ objective, window, severity string }
 
 // New returns a reader of a topic.
 func New(topic string, partitions int32, contract func() *slo.File, m *metrics.Metrics, now func() event.Time, logger log.Logger) *Reader {
@@ -189,6 +190,23 @@ func (r *Reader) begin(objective string) {
 	}
 }
 
+// thresholds shows from which burn rates on the rules of an objective hold.
+func (r *Reader) thresholds(s *slo.SLO, shown map[series]bool) {
+	least := map[series]float64{}
+	for _, rule := range s.Rules {
+		for _, window := range []freshness.Duration{rule.Long, rule.Short} {
+			k := series{s.Name, slo.FormatDuration(window), rule.Severity.String()}
+			if burn, ok := least[k]; !ok || rule.Burn < burn {
+				least[k] = rule.Burn
+			}
+		}
+	}
+	for k, burn := range least {
+		shown[k] = true
+		r.m.SLOBurnThreshold.WithLabelValues(k.objective, k.severity, k.window).Set(burn)
+	}
+}
+
 // show sets the gauges. Series of objectives and windows that are no longer in the contract go.
 func (r *Reader) show() {
 	states, ok := r.States(r.now())
@@ -199,15 +217,17 @@ func (r *Reader) show() {
 	for i := range states {
 		s := &states[i]
 		name := s.SLO.Name
-		if shown[series{name, ""}] = true; !r.shown[series{name, ""}] {
+		whole := series{objective: name}
+		if shown[whole] = true; !r.shown[whole] {
 			r.begin(name)
 		}
+		r.thresholds(s.SLO, shown)
 		r.m.SLOObjective.WithLabelValues(name).Set(s.SLO.Objective)
 		r.m.SLOBudget.WithLabelValues(name).Set(s.Remaining)
 		r.m.SLOCoverage.WithLabelValues(name).Set(s.Coverage)
 		for _, w := range s.Windows {
 			window := slo.FormatDuration(w.Length)
-			shown[series{name, window}] = true
+			shown[series{objective: name, window: window}] = true
 			r.m.SLOGoodRatio.WithLabelValues(name, window).Set(w.GoodRatio)
 			r.m.SLOBurnRate.WithLabelValues(name, window).Set(w.Burn)
 		}
@@ -215,6 +235,8 @@ func (r *Reader) show() {
 	for old := range r.shown {
 		switch {
 		case shown[old]:
+		case old.severity != "":
+			r.m.SLOBurnThreshold.DeleteLabelValues(old.objective, old.severity, old.window)
 		case old.window == "":
 			r.m.SLOObjective.DeleteLabelValues(old.objective)
 			r.m.SLOBudget.DeleteLabelValues(old.objective)

@@ -21,23 +21,15 @@ type itemSeries struct{ workflow, kind string }
 type itemCounts struct {
 	workflow, kind       string // label values
 	age, stale, versions prometheus.Observer
-	shown                [2]event.Time // when an item that was not stale, or was, last became an exemplar
+	ofStale, ofOthers    metrics.Pace // of exemplars
 }
-
-// exemplarPace is how often the items of a workflow type and kind become exemplars: each costs more than all that is counted.
-const exemplarPace = event.Time(1000)
 
 // exemplar returns what leads to the use from the series of an item, nil if another use has just been shown.
 func (s *itemCounts) exemplar(t metrics.Trail, stale bool, now event.Time) prometheus.Labels {
-	last := &s.shown[0]
 	if stale {
-		last = &s.shown[1]
+		return s.ofStale.Exemplar(t, now.Go())
 	}
-	if now < *last+exemplarPace {
-		return nil
-	}
-	*last = now
-	return t.Exemplar()
+	return s.ofOthers.Exemplar(t, now.Go())
 }
 
 // seriesLimit bounds the names that are remembered: they come from events.

@@ -3,6 +3,7 @@ package workflows
 import (
 	"github.com/freshet-io/freshet/event"
 	"github.com/freshet-io/freshet/freshness"
+	"github.com/freshet-io/freshet/internal/metrics"
 	"github.com/freshet-io/freshet/processors/gateway"
 	"github.com/freshet-io/freshet/slo/budget"
 	"github.com/freshet-io/freshet/topology"
@@ -20,7 +21,7 @@ func (pt *partition) erase(r *row, e *event.Event, in *gateway.In) error {
 		}
 		pt.g.Metrics.Erased.Inc()
 	}
-	pt.intake.Applied(!known)
+	pt.intake.Applied(!known, metrics.Trail{}, pt.g.Now())
 	_ = level.Info(pt.g.Logger).Log("msg", "workflow erased on request", "workflow", e.Subject, "by", e.Why, "known", known,
 		"topic", in.Msg.Topic, "partition", in.Msg.Partition, "offset", in.Msg.Offset)
 	return pt.book.forget(e.Subject)

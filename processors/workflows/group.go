@@ -252,6 +252,7 @@ func (pt *partition) records(u *gateway.Unit) error {
 		r    *row
 		e    = &pt.event
 		late = pt.lateBefore()
+		now  = pt.g.Now()
 	)
 	for i := range u.Records {
 		in := &u.Records[i]
@@ -285,7 +286,7 @@ func (pt *partition) records(u *gateway.Unit) error {
 		}
 		uses, cut, was, as := len(r.w.Uses), r.w.Cut, pt.openType(r), r.claimed()
 		t := r.w.Fold(e, at, &pt.limits)
-		pt.intake.Applied(!t.New)
+		pt.intake.Applied(!t.New, metrics.Trail{Workflow: r.w.ID, Decision: e.DecisionID}, now)
 		if t.Conflict {
 			pt.g.Metrics.IDConflicts.Inc()
 		}
@@ -304,9 +305,6 @@ func (pt *partition) records(u *gateway.Unit) error {
 		if t.Any {
 			pt.touched = append(pt.touched, t)
 		}
-	}
-	if n := len(u.Records); n > 0 {
-		pt.g.Metrics.EngineLag.Observe(pt.g.Now().Sub(u.Records[n-1].Msg.Timestamp).Seconds())
 	}
 	return pt.settle(r)
 }

@@ -9,10 +9,13 @@ import (
 	"time"
 
 	"github.com/freshet-io/freshet/event"
+	"github.com/freshet-io/freshet/freshness"
+	"github.com/freshet-io/freshet/internal/metrics"
 	"github.com/freshet-io/freshet/processors/contracts"
 	"github.com/freshet-io/freshet/slo"
 	"github.com/freshet-io/freshet/topology"
 	"github.com/go-kit/log/level"
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 // readContract reads the contract file and makes the graph of it.
@@ -127,11 +130,38 @@ func (a *App) useContract() error {
 	}
 	a.m.Labels.Set(types, kinds, owners)
 	a.m.SetContract(cur.Hash)
+	a.showBounds(cur.Contract)
 	a.inForce.Store(&inForce{file: cur.File, graph: graph})
 	for _, g := range a.groups.all() {
 		g.clock.Bind()
 	}
 	return a.fixed(graph)
+}
+
+// showBounds shows in the metrics what a contract bounds, so that dashboards can draw it beside what is.
+func (a *App) showBounds(c *freshness.Contract) {
+	for _, gauge := range []*prometheus.GaugeVec{a.m.BoundSeconds, a.m.BoundVersions, a.m.MaxSilence} {
+		gauge.Reset()
+	}
+	for kind, context := range c.Contexts {
+		if context.HasMaxSilence {
+			a.m.MaxSilence.WithLabelValues(a.m.Labels.Kind(kind)).Set(context.MaxSilence.Seconds())
+		}
+	}
+	for workflow, classes := range c.Classes {
+		for kind, of := range classes[""].Kinds {
+			w, k, b := a.m.Labels.Workflow(workflow), a.m.Labels.Kind(kind), of.Bounds
+			if b.HasStaleness {
+				a.m.BoundSeconds.WithLabelValues(w, k, metrics.MaxStaleness).Set(b.MaxStaleness.Seconds())
+			}
+			if b.HasAge {
+				a.m.BoundSeconds.WithLabelValues(w, k, metrics.MaxAge).Set(b.MaxAge.Seconds())
+			}
+			if b.HasVersions {
+				a.m.BoundVersions.WithLabelValues(w, k).Set(float64(b.MaxVersionsBehind))
+			}
+		}
+	}
 }
 
 // inForce is the contract that the engine goes by.

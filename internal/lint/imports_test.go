@@ -31,6 +31,7 @@ func sees() map[string][]string {
 		"internal/programs": nil,
 		"internal/lint":     nil,
 		"internal/testfile": nil,
+		"internal/otlp":     {"internal/metrics"},
 		"processors":        {"checkid", "alerts", "event", "freshness", "slo", "state", "topology", "internal/access", "internal/await", "internal/metrics"},
 		"query/client":      nil,
 		"dashboards":        {"internal/metrics"},

@@ -13,6 +13,7 @@ import (
 	"github.com/freshet-io/freshet/alerts/dispatch"
 	"github.com/freshet-io/freshet/embedded"
 	"github.com/freshet-io/freshet/internal/access"
+	"github.com/freshet-io/freshet/internal/otlp"
 	"github.com/freshet-io/freshet/processors/alerting"
 	"github.com/freshet-io/freshet/processors/gateway"
 	"github.com/freshet-io/freshet/query"
@@ -40,6 +41,7 @@ type Config struct {
 	Query    query.Config
 	Alerting alerting.Config
 	Dispatch dispatch.Config
+	OTLP     otlp.Config
 }
 
 // Targets are the values of -target.
@@ -68,6 +70,7 @@ func (c *Config) RegisterFlags(f *flag.FlagSet) {
 	c.Query.RegisterFlags(f)
 	c.Alerting.RegisterFlags(f)
 	c.Dispatch.RegisterFlags(f)
+	c.OTLP.RegisterFlags(f)
 }
 
 // Validate names the flag, the value and what is allowed.
@@ -108,7 +111,7 @@ func (c *Config) Validate() error {
 	if c.Brokers == "" && c.Access != (access.Config{}) {
 		errs = append(errs, errors.New("-kafka.tls.* and -kafka.sasl.*: have no effect on the embedded broker; say -kafka.brokers, too"))
 	}
-	return errors.Join(append(errs, c.Access.Validate(), c.Peer.Validate(), c.Topics.Validate(), c.Embedded.Validate(), c.Gateway.Validate(), c.Query.Validate(), c.Alerting.Validate(), c.Dispatch.Validate())...)
+	return errors.Join(append(errs, c.Access.Validate(), c.Peer.Validate(), c.Topics.Validate(), c.Embedded.Validate(), c.Gateway.Validate(), c.Query.Validate(), c.Alerting.Validate(), c.Dispatch.Validate(), c.OTLP.Validate())...)
 }
 
 // local says whether only this machine reaches the HTTP server.

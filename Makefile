@@ -19,7 +19,7 @@ KAFKA_N   ?= 1
 
 .PHONY: help
 help: ## Show what there is to make.
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: demo
 demo: build ## Build and show it at work: broker, engine, recorded sessions moved to now.
@@ -56,8 +56,9 @@ test-kafka: ## Run on a real Kafka what is otherwise tested on the embedded brok
 
 .PHONY: test-observe
 test-observe: export FRESHET_PROMETHEUS ?= try
-test-observe: ## Ask every panel of the dashboards of a real Prometheus that scrapes an engine at work (two minutes).
-	$(GO) test ./test/observe -count=1 -v -timeout 5m
+test-observe: ## Check the rules with promtool, and ask every panel of a real Prometheus that scrapes an engine at work (two minutes).
+	$(GO) test ./alerts/rules ./internal/lint -count=1 -run 'Prometheus|Sloth|Deployed|Example'
+	$(GO) test ./test/observe -count=1 -v -timeout 8m
 
 .PHONY: test-alerting
 test-alerting: export FRESHET_ALERTMANAGER ?= try

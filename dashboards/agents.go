@@ -3,6 +3,8 @@ package dashboards
 func agents() Dashboard {
 	return Dashboard{
 		UID: "freshet-agents", Title: "Freshet / Agents", About: "What agents ask, what they are told, how fast, and what they then do.",
+		Paragraph: "For who writes agents. Do they ask before they act, what are they told, how long does an answer take, and do they act on it: acts after `stale` or without any check are agents that do not listen, " +
+			"and acts on context that was superseded between check and act are agents that wait too long after asking.",
 		Variables: []Variable{ofWorkflow()},
 		Rows: []Row{
 			{"Checks", []Panel{

@@ -3,8 +3,20 @@ package dashboards
 // Dashboard is one dashboard.
 type Dashboard struct {
 	UID, Title, About string
+	Paragraph         string // what it answers and how it is read
 	Variables         []Variable
 	Rows              []Row
+}
+
+// Options say where the links of the dashboards lead.
+type Options struct {
+	Server   string // where browsers reach Freshet
+	Runbooks string // what the names of alerts are put behind, with its last slash
+}
+
+// Defaults are the links of the files in grafana/.
+func Defaults() Options {
+	return Options{Server: "http://localhost:8080", Runbooks: "https://github.com/freshet-io/freshet/blob/main/docs/runbooks/"}
 }
 
 // Variable is a choice at the top of a dashboard: the values that a label of a series has.
@@ -37,6 +49,7 @@ type Panel struct {
 	Width   int    // of 24 columns
 	Queries []Query
 	Steps   []Step   // colours from a value on; none: one colour
+	Alerts  []string // alerts that this panel shows the reason of: it links their runbooks
 	Min     *float64 // of the axis
 	Max     *float64
 	Links   []Link
@@ -47,6 +60,7 @@ type Panel struct {
 type Query struct {
 	Expr, Legend string
 	Exemplars    bool
+	Limit        bool // what the contract says it may be at most: a dashed line
 }
 
 // Step is a colour from a value on.
@@ -55,7 +69,7 @@ type Step struct {
 	Color string
 }
 
-// Link leads on from a panel.
+// Link leads on from what a panel shows. In its URL {server} is where Freshet is, {runbooks} where the runbooks are.
 type Link struct{ Title, URL string }
 
 // All returns every dashboard, in the order in which a reader wants them.
@@ -89,11 +103,14 @@ func bad(amber, red float64) []Step {
 // q is a query with a legend.
 func q(expr, legend string) Query { return Query{Expr: expr, Legend: legend} }
 
+// limit is a query for what the contract allows.
+func limit(expr, legend string) Query { return Query{Expr: expr, Legend: legend, Limit: true} }
+
 // quantiles asks for three quantiles of a histogram.
 func quantiles(series, matchers string) []Query {
 	var all []Query
 	for _, quantile := range []struct{ q, name string }{{"0.5", "p50"}, {"0.95", "p95"}, {"0.99", "p99"}} {
-		all = append(all, Query{quantileBy(quantile.q, "", series, matchers), quantile.name, true})
+		all = append(all, Query{quantileBy(quantile.q, "", series, matchers), quantile.name, true, false})
 	}
 	return all
 }

@@ -19,7 +19,7 @@ var rewrite = flag.Bool("rewrite", false, "write the files in grafana/ anew")
 func TestFilesAreCurrent(t *testing.T) {
 	var names []string
 	for _, d := range dashboards.All() {
-		want, err := d.JSON()
+		want, err := d.JSON(dashboards.Defaults())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -130,6 +130,23 @@ func TestPanelsAndSeriesAgree(t *testing.T) {
 	for name := range reasons {
 		if _, ok := known[name]; !ok {
 			t.Errorf("a reason is given for %s, which is no series", name)
+		}
+	}
+}
+
+// Of several instances, of which each exports what it sees, a panel shows one line, unless it is about the instances.
+func TestInstancesAreTakenTogether(t *testing.T) {
+	together := regexp.MustCompile(`(sum|min|max)( by \([a-z_, ]+\))? ?\(`)
+	each := regexp.MustCompile(`process_|freshet_build_info|freshet_contract_info`)
+	for _, d := range dashboards.All() {
+		for _, row := range d.Rows {
+			for _, p := range row.Panels {
+				for _, q := range p.Queries {
+					if !each.MatchString(q.Expr) && !together.MatchString(q.Expr) {
+						t.Errorf("%s, %s shows a line for each instance: %s", d.UID, p.Title, q.Expr)
+					}
+				}
+			}
 		}
 	}
 }

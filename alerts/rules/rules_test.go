@@ -60,10 +60,13 @@ func TestExample(t *testing.T) {
 	}
 }
 
-// promtool runs Prometheus' own tool, if it is there.
+// promtool runs Prometheus' own tool, if it is there; FRESHET_PROMETHEUS=require makes it an error that it is not.
 func promtool(t *testing.T, dir string, args ...string) {
 	t.Helper()
 	path, err := exec.LookPath("promtool")
+	if err != nil && os.Getenv("FRESHET_PROMETHEUS") == "require" {
+		t.Fatalf("promtool is not installed (Debian: apt-get install prometheus)")
+	}
 	if err != nil {
 		t.Skipf("SKIPPED, NOT TESTED: promtool is not installed (Debian: apt-get install prometheus): promtool %v", args)
 	}

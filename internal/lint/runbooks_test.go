@@ -22,13 +22,13 @@ import (
 // parts are what the runbook of an alert has.
 var parts = []string{"## What it means\n", "## What users feel\n", "## First three checks\n", "\n1. ", "\n2. ", "\n3. ", "## How to mitigate\n", "## How to know it is over\n"}
 
-// panels returns the names of all panels, as runbooks name them: Engine / Clocks behind.
-func panels() map[string]bool {
-	names := map[string]bool{}
+// panels returns the names of all panels, as runbooks name them, Engine / Clocks behind, with the alerts whose runbooks they link.
+func panels() map[string][]string {
+	names := map[string][]string{}
 	for _, d := range dashboards.All() {
 		for _, row := range d.Rows {
 			for _, p := range row.Panels {
-				names[strings.TrimPrefix(d.Title, "Freshet / ")+" / "+p.Title] = true
+				names[strings.TrimPrefix(d.Title, "Freshet / ")+" / "+p.Title] = append([]string{}, p.Alerts...)
 			}
 		}
 	}
@@ -72,13 +72,23 @@ func TestAlertsRunbooksAndPanelsAgree(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, m := range panelOf.FindAllStringSubmatch(string(text), -1) {
-			if p := strings.Join(strings.Fields(m[1]), " "); !known[p] {
+			p := strings.Join(strings.Fields(m[1]), " ")
+			if known[p] == nil {
 				t.Errorf("%s names panel %q, which there is not", path, p)
+			} else if name != "problems" && !slices.Contains(known[p], name) {
+				t.Errorf("%s names panel %q, which does not link it", path, p)
 			}
 		}
 		for _, m := range commandOf.FindAllStringSubmatch(string(text), -1) {
 			if !slices.ContainsFunc(commands.New().Commands, func(c *cli.Command) bool { return c.Name == m[1] || c.Name == m[1]+" "+m[2] }) {
 				t.Errorf("%s names a command that there is not: freshet %s %s", path, m[1], m[2])
+			}
+		}
+	}
+	for panel, names := range known {
+		for _, name := range names {
+			if !slices.Contains(all, name) {
+				t.Errorf("panel %q links the runbook of %s, which there is not", panel, name)
 			}
 		}
 	}

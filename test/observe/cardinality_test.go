@@ -1,7 +1,9 @@
 package observe
 
 import (
+	"context"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -142,4 +144,54 @@ func exported(t *testing.T, e *harness.Engine) int {
 		}
 	}
 	return n
+}
+
+// Series of partitions go with them: those of an instance are of the partitions that it has, while another one comes and goes.
+func TestSeriesGoWithTheirPartitions(t *testing.T) {
+	ctx := within(t, 4*time.Minute)
+	const partitions = 4
+	contract := filepath.Join(t.TempDir(), "contracts.yaml")
+	if err := os.WriteFile(contract, []byte(bounded), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	one := harness.New(t, harness.Options{Contract: contract, Partitions: partitions})
+	two := one.Another("two")
+	one.Start(ctx)
+	one.AwaitNow(ctx)
+	alone := len(one.App.Partitions())
+	settled(ctx, t, one, alone, alone)
+	two.Start(ctx)
+	settled(ctx, t, one, 1, alone-1)
+	settled(ctx, t, two, 1, alone-1)
+	two.Stop()
+	settled(ctx, t, one, alone, alone)
+}
+
+// settled waits until an instance has some partitions, and its series are of those and of no others.
+func settled(ctx context.Context, t *testing.T, e *harness.Engine, least, most int) {
+	t.Helper()
+	e.Until(ctx, func() string {
+		own := map[string]bool{}
+		for _, p := range e.App.Partitions() {
+			own[metrics.Partition(p.Group, p.ID)] = true
+		}
+		shown := map[string]bool{}
+		families, err := e.App.Registry().Gather()
+		if err != nil {
+			return err.Error()
+		}
+		for _, f := range families {
+			for _, m := range f.GetMetric() {
+				for _, l := range m.GetLabel() {
+					if l.GetName() == "partition" {
+						shown[l.GetValue()] = true
+					}
+				}
+			}
+		}
+		if len(own) < least || len(own) > most || !maps.Equal(own, shown) {
+			return fmt.Sprintf("it has %v, its series are of %v", slices.Sorted(maps.Keys(own)), slices.Sorted(maps.Keys(shown)))
+		}
+		return ""
+	})
 }

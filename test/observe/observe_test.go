@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"os/exec"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -18,6 +19,7 @@ func TestAnEngineAtWorkIsSeen(t *testing.T) {
 	s.play(ctx, t)
 	t.Run("promtool check metrics", s.lint)
 	t.Run("exemplars", s.exemplars)
+	t.Run("series", s.series)
 	t.Run("stale decisions", s.stale)
 	t.Run("panels", func(t *testing.T) {
 		t.Run("classic histograms", func(t *testing.T) { s.panels(t, s.classic) })
@@ -43,7 +45,7 @@ func (s *stage) lint(t *testing.T) {
 // exemplars lead from histograms and from what was stale to decisions.
 func (s *stage) exemplars(t *testing.T) {
 	for name, server := range map[string]*server{"classic": s.classic, "native": s.native} {
-		for _, series := range []string{"freshet_stale_decisions_total", "freshet_staleness_at_use_seconds", "freshet_context_age_at_use_seconds", "freshet_versions_behind_at_use", "freshet_propagation_seconds"} {
+		for _, series := range []string{"freshet_stale_decisions_total", "freshet_staleness_at_use_seconds", "freshet_context_age_at_use_seconds", "freshet_versions_behind_at_use", "freshet_propagation_seconds", "freshet_engine_lag_seconds", "freshet_check_duration_seconds"} {
 			if name == "native" && series != "freshet_stale_decisions_total" {
 				continue // this Prometheus takes exemplars of counters and of classic histograms only
 			}
@@ -62,7 +64,8 @@ func (s *stage) exemplars(t *testing.T) {
 			for _, f := range found {
 				for _, e := range f.Exemplars {
 					n++
-					if !slices.Contains(s.sessions, e.Labels[metrics.TrailWorkflow]) || e.Labels[metrics.TrailDecision] == "" {
+					decides := strings.Contains(series, "_at_use") || strings.Contains(series, "propagation") || strings.Contains(series, "stale")
+					if !slices.Contains(s.sessions, e.Labels[metrics.TrailWorkflow]) || decides && e.Labels[metrics.TrailDecision] == "" {
 						t.Errorf("%s: an exemplar leads to %v", series, e.Labels)
 					}
 				}
@@ -71,6 +74,57 @@ func (s *stage) exemplars(t *testing.T) {
 			if n == 0 {
 				t.Errorf("%s: %s has no exemplars", name, series)
 			}
+		}
+	}
+}
+
+// quiet says of series why an engine at work need not export them.
+var quiet = map[string]string{
+	"freshet_dead_letters_total":                     "everything can be used",
+	"freshet_source_conflicts_total":                 "no two updates have the same seq",
+	"freshet_source_clock_ahead_total":               "no producer's clock is ahead",
+	"freshet_verdict_amendments_total":               "everything comes in time",
+	"freshet_unknown_decisions_total":                "everything may be known",
+	"freshet_refs_without_seq_total":                 "every REF may have one",
+	"freshet_refs_without_as_of_total":               "every REF may have one",
+	"freshet_refs_unresolved_total":                  "every version may be known",
+	"freshet_max_silence_seconds":                    "the contract has no max_silence",
+	"freshet_bound_versions":                         "the contract may bound times only",
+	"freshet_workflows_abandoned_total":              "nobody is silent for days",
+	"freshet_purged_total":                           "nothing is days old",
+	"freshet_refused_total":                          "no topic refuses a record",
+	"freshet_partition_held_since_timestamp_seconds": "no partition is held back",
+	"freshet_detections_closed_total":                "what is held may be held to the end",
+	"freshet_requests_denied_total":                  "nobody is denied anything",
+	"freshet_notifications_total":                    "nobody is to be told",
+	"freshet_otlp_exports_total":                     "no endpoint is named",
+}
+
+// series checks that an engine at work exports every series that is documented, and no other.
+func (s *stage) series(t *testing.T) {
+	families, err := s.engine.App.Registry().Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	exported := map[string]bool{}
+	for _, f := range families {
+		exported[f.GetName()] = true
+	}
+	known := map[string]bool{}
+	for _, series := range metrics.Reference() {
+		known[series.Name] = true
+		if !exported[series.Name] && quiet[series.Name] == "" {
+			t.Errorf("%s is not exported by an engine at work", series.Name)
+		}
+	}
+	for name := range exported {
+		if strings.HasPrefix(name, "freshet_") && !known[name] {
+			t.Errorf("%s is exported and in no document", name)
+		}
+	}
+	for name := range quiet {
+		if !known[name] {
+			t.Errorf("a reason is given for %s, which is no series", name)
 		}
 	}
 }

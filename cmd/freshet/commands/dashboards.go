@@ -14,6 +14,7 @@ import (
 func dashboardsCommand() *cli.Command {
 	var dir string
 	var format cli.Format
+	links := dashboards.Defaults()
 	return &cli.Command{
 		Name:    "dashboards",
 		Summary: "write the Grafana dashboards as files",
@@ -21,6 +22,8 @@ func dashboardsCommand() *cli.Command {
 		Example: "freshet dashboards -dir /etc/grafana/provisioning/dashboards/freshet",
 		Flags: func(f *flag.FlagSet) {
 			f.StringVar(&dir, "dir", ".", "Where to write them; it is made if it is not there.")
+			f.StringVar(&links.Server, "server.url", links.Server, "Where browsers reach Freshet: links to what is stale lead there.")
+			f.StringVar(&links.Runbooks, "runbooks.url", links.Runbooks, "What the names of alerts are put behind to link their runbooks, with its last slash.")
 			format.RegisterFlags(f)
 		},
 		Run: func(_ context.Context, args []string, stdio *cli.Stdio) error {
@@ -32,7 +35,7 @@ func dashboardsCommand() *cli.Command {
 			}
 			results := format.Results(stdio, "FILE", "DASHBOARD", "WHAT")
 			for _, d := range dashboards.All() {
-				text, err := d.JSON()
+				text, err := d.JSON(links)
 				if err != nil {
 					return err
 				}

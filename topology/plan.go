@@ -121,19 +121,8 @@ func (e *DiffersError) Error() string {
 	return b.String()
 }
 
-// Verify returns a *DiffersError if the cluster is not as the graph says in any point, another error if that could not be found out.
-func Verify(ctx context.Context, adm *kadm.Client, g *Graph, dir string) error {
-	changes, err := Plan(ctx, adm, g, dir)
-	if err != nil {
-		return err
-	}
-	if len(changes) > 0 {
-		return &DiffersError{Changes: changes}
-	}
-	return nil
-}
-
-// Ready is Verify for who is about to work on the cluster: warnings do not keep anybody from that.
+// Ready returns a *DiffersError if the cluster is not as the graph says, another error if that could not be found out. Warnings do not keep
+// anybody from working on it.
 func Ready(ctx context.Context, adm *kadm.Client, g *Graph, dir string) error {
 	changes, err := Plan(ctx, adm, g, dir)
 	if err != nil {

@@ -4,11 +4,12 @@ import (
 	"context"
 	"errors"
 	"flag"
-	"io"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"text/tabwriter"
 	"time"
 
 	"github.com/cockroachdb/datadriven"
@@ -67,7 +68,7 @@ func TestApply(t *testing.T) {
 	adm := cluster(t)
 	g := graph(t, Spec{}, "-topics.prefix=p.")
 	var differs *DiffersError
-	if err := Verify(within(t), adm, g, "."); !errors.As(err, &differs) || !strings.Contains(err.Error(), "freshet topics apply") {
+	if err := Ready(within(t), adm, g, "."); !errors.As(err, &differs) || !strings.Contains(err.Error(), "freshet topics apply") {
 		t.Fatalf("verify on an empty cluster: %v", err)
 	}
 	if len(differs.Changes) != len(g.Topics()) {
@@ -76,8 +77,8 @@ func TestApply(t *testing.T) {
 	if err := Apply(within(t), adm, plan(t, adm, g)); err != nil {
 		t.Fatal(err)
 	}
-	if err := Verify(within(t), adm, g, "."); err != nil {
-		t.Errorf("verify after apply: %v", err)
+	if changes := plan(t, adm, g); len(changes) != 0 {
+		t.Errorf("after apply: %v", changes)
 	}
 	if err := Apply(within(t), adm, plan(t, adm, g)); err != nil {
 		t.Errorf("apply with nothing to do: %v", err)
@@ -128,8 +129,8 @@ func TestAlter(t *testing.T) {
 	if err := Apply(within(t), adm, changes); err != nil {
 		t.Fatal(err)
 	}
-	if err := Verify(within(t), adm, g, "."); err != nil {
-		t.Errorf("verify after apply: %v", err)
+	if changes := plan(t, adm, g); len(changes) != 0 {
+		t.Errorf("after apply: %v", changes)
 	}
 }
 
@@ -194,8 +195,9 @@ func TestSchemaFiles(t *testing.T) {
 	if err := Ready(within(t), adm, g, missing); err != nil {
 		t.Errorf("a warning keeps the engine from starting: %v", err)
 	}
-	if err := Verify(within(t), adm, g, missing); err == nil || strings.Contains(err.Error(), "topics apply") {
-		t.Errorf("verify without the file: %v", err)
+	changes, err := Plan(within(t), adm, g, missing)
+	if err != nil || len(changes) == 0 || strings.Contains((&DiffersError{Changes: changes}).Error(), "topics apply") {
+		t.Errorf("without the file: %v, %v", changes, err)
 	}
 	if topics, err := adm.ListTopics(within(t), "legacy.tools"); err != nil || len(topics["legacy.tools"].Partitions) != 8 {
 		t.Errorf("a topic to rekey: %v, %v", topics, err)
@@ -209,7 +211,7 @@ func TestNoCluster(t *testing.T) {
 	}
 	defer cl.Close()
 	var differs *DiffersError
-	if err := Verify(within(t), kadm.NewClient(cl), graph(t, Spec{}), "."); err == nil || errors.As(err, &differs) {
+	if err := Ready(within(t), kadm.NewClient(cl), graph(t, Spec{}), "."); err == nil || errors.As(err, &differs) {
 		t.Errorf("without a cluster: %v", err)
 	}
 }
@@ -249,11 +251,7 @@ func TestPlanText(t *testing.T) {
 		if strings.Contains(d.Input, "everything") {
 			have = asWanted(g)
 		}
-		var b strings.Builder
-		if err := WriteChanges(&b, g.compare(have, func(string) error { return os.ErrNotExist })); err != nil {
-			t.Fatal(err)
-		}
-		return b.String()
+		return laidOut(t, g.compare(have, func(string) error { return os.ErrNotExist }))
 	})
 }
 
@@ -278,12 +276,39 @@ func asWanted(g *Graph) map[string]found {
 	return have
 }
 
-type brokenWriter struct{}
-
-func (brokenWriter) Write([]byte) (int, error) { return 0, io.ErrClosedPipe }
-
-func TestPlanToABrokenPipe(t *testing.T) {
-	if err := WriteChanges(brokenWriter{}, nil); !errors.Is(err, io.ErrClosedPipe) {
-		t.Error(err)
+// laidOut is a plan as a table, with a last line that says what applying it would do.
+func laidOut(t *testing.T, changes []Change) string {
+	t.Helper()
+	var b, trimmed strings.Builder
+	tw := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	if len(changes) > 0 {
+		fmt.Fprintln(tw, "ACTION\tTOPIC\tWHAT\tIS\tWANTED\tWHY")
 	}
+	count := make(map[Action]int)
+	for _, c := range changes {
+		count[c.Action]++
+		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\t%s\n", c.Action, c.Topic, c.What, dash(c.readable(c.Have)), dash(c.readable(c.Want)), c.Why)
+	}
+	switch {
+	case len(changes) == 0:
+		fmt.Fprintln(tw, "The cluster is as the graph says.")
+	case count[Refuse] > 0:
+		fmt.Fprintf(tw, "\n%d refused: nothing can be applied before that is settled.\n", count[Refuse])
+	default:
+		fmt.Fprintf(tw, "\n%d to create, %d to alter, %d to be seen to by somebody else.\n", count[Create], count[Alter], count[Warn])
+	}
+	if err := tw.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(b.String()) {
+		trimmed.WriteString(strings.TrimRight(line, " \n") + "\n")
+	}
+	return trimmed.String()
+}
+
+func dash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
 }

@@ -2,48 +2,8 @@ package topology
 
 import (
 	"fmt"
-	"io"
 	"strings"
-	"text/tabwriter"
 )
-
-// WriteChanges writes a plan as a table, with a last line that says what applying it would do.
-func WriteChanges(w io.Writer, changes []Change) error {
-	var b strings.Builder
-	tw := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
-	if len(changes) > 0 {
-		fmt.Fprintln(tw, "ACTION\tTOPIC\tWHAT\tIS\tWANTED\tWHY")
-	}
-	count := make(map[Action]int)
-	for _, c := range changes {
-		count[c.Action]++
-		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\t%s\n", c.Action, c.Topic, c.What, dash(c.readable(c.Have)), dash(c.readable(c.Want)), c.Why)
-	}
-	switch {
-	case len(changes) == 0:
-		fmt.Fprintln(tw, "The cluster is as the graph says.")
-	case count[Refuse] > 0:
-		fmt.Fprintf(tw, "\n%d refused: nothing can be applied before that is settled.\n", count[Refuse])
-	default:
-		fmt.Fprintf(tw, "\n%d to create, %d to alter, %d to be seen to by somebody else.\n", count[Create], count[Alter], count[Warn])
-	}
-	if err := tw.Flush(); err != nil {
-		return fmt.Errorf("lay out the plan: %w", err)
-	}
-	for line := range strings.Lines(b.String()) {
-		if _, err := io.WriteString(w, strings.TrimRight(line, " \n")+"\n"); err != nil {
-			return fmt.Errorf("write the plan: %w", err)
-		}
-	}
-	return nil
-}
-
-func dash(s string) string {
-	if s == "" {
-		return "-"
-	}
-	return s
-}
 
 // Mermaid draws the graph as a Mermaid flowchart: topics as cylinders, groups as boxes, tables beside their groups.
 func (g *Graph) Mermaid() string {

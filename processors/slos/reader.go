@@ -168,9 +168,6 @@ func (r *Reader) checkCaught() {
 	_ = level.Info(r.logger).Log("msg", "buckets of objectives have been read", "buckets", together, "of_partitions", apart)
 }
 
-// CaughtUp says whether what there was at the start has been read: before that no burn rate means anything.
-func (r *Reader) CaughtUp() bool { return r.caught.Load() }
-
 // Book returns the book that the reader keeps.
 func (r *Reader) Book() *Book { return r.book }
 

@@ -132,7 +132,7 @@ func (c *cluster) until(what string, holds func() bool) {
 		select {
 		case <-c.ticked:
 		case <-deadline:
-			c.t.Fatalf("waited in vain: %s; %+v", what, c.poller.Status())
+			c.t.Fatalf("waited in vain: %s", what)
 		}
 	}
 }
@@ -153,8 +153,8 @@ func (c *cluster) stands(in *Input, why Reason) {
 	c.t.Helper()
 	c.until("it says "+why.String(), func() bool { return in.Why() == why })
 	was, knew := in.Applied()
-	rounds := c.poller.Status().Rounds
-	c.until("further rounds", func() bool { return c.poller.Status().Rounds >= rounds+3 })
+	looks := 0 // one now, and one after each round
+	c.until("further rounds", func() bool { looks++; return looks > 3 })
 	if is, known := in.Applied(); is != was || known != knew {
 		c.t.Errorf("the clock moved from %d to %d, though %s", was, is, why)
 	}
@@ -246,9 +246,6 @@ func TestBrokersGoneAndBack(t *testing.T) {
 	fake.Close()
 	c.stands(in, Unreachable)
 	gone, _ := in.Applied()
-	if s := c.poller.Status(); s.Failures == 0 || s.Err == nil {
-		t.Errorf("Status = %+v; want the failed rounds counted", s)
-	}
 	fake = start()
 	defer fake.Close()
 	c.passes("the brokers are back", in)

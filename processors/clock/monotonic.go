@@ -18,13 +18,7 @@ func NewMonotonic(base time.Time, elapsed func() time.Duration) Monotonic {
 }
 
 // System returns a clock on the machine's own, from now on. Where the system offers it, time goes on while the machine is suspended.
-func System() Monotonic { return NewMonotonic(wall(), sinceNow()) }
+func System() Monotonic { return NewMonotonic(Wall(), paced(sinceNow())) }
 
 // Now returns the instant, with fractions of a millisecond cut off: never later than it is.
 func (m Monotonic) Now() event.Time { return event.Of(m.base.Add(m.elapsed())) }
-
-// Drift returns how far a wall clock's reading is ahead of this clock: what the wall clock was adjusted by since base.
-func (m Monotonic) Drift(wall time.Time) time.Duration {
-	// Round strips the monotonic reading, which would hide every adjustment.
-	return wall.Round(0).Sub(m.base.Round(0).Add(m.elapsed()))
-}

@@ -30,7 +30,7 @@ type Logs interface {
 	Next(ctx context.Context, topic string, partition int32, from int64) (next int64, hasRecord bool, err error)
 }
 
-// Poller keeps the clocks of inputs going. Register, Unregister, WakeAt and Status may be called at any time.
+// Poller keeps the clocks of inputs going. Register and Unregister may be called at any time.
 type Poller struct {
 	logs     Logs
 	now      func() event.Time
@@ -38,13 +38,11 @@ type Poller struct {
 	tick     func(context.Context)
 	logger   log.Logger
 
-	round sync.Mutex    // one round at a time
-	early chan struct{} // an earlier round is wanted
+	round sync.Mutex // one round at a time
+	fails bool       // the last round went without an answer
 
 	mu      sync.Mutex
 	entries map[tail.TopicPartition][]*entry
-	wake    []event.Time // instants at which a round is wanted, the earliest first, each once
-	status  Status
 }
 
 // entry is an input that is registered. Its fields besides the first two belong to the round.
@@ -60,22 +58,11 @@ type entry struct {
 	holdsOpen bool // nothing that a reader is given lies between the position and the last stable offset
 }
 
-// Status is how polling goes.
-type Status struct {
-	Rounds, Failures uint64     // a round fails if any question of it goes without an answer
-	Answered         event.Time // instant of the last round that did not fail
-	Err              error      // of the last round, nil if it did not fail
-}
-
-// wakeLimit is how many instants WakeAt keeps: those beyond are reached by ordinary rounds, an interval later at most.
-const wakeLimit = 1024
-
 // NewPoller returns a poller. Now must not be moved by the wall clock's adjustments (Monotonic.Now); tick, if not nil, is called after
 // each round, whether it failed or not.
 func NewPoller(logs Logs, now func() event.Time, interval time.Duration, tick func(context.Context), logger log.Logger) *Poller {
 	return &Poller{
-		logs: logs, now: now, interval: interval, tick: tick, logger: logger,
-		early: make(chan struct{}, 1), entries: make(map[tail.TopicPartition][]*entry),
+		logs: logs, now: now, interval: interval, tick: tick, logger: logger, entries: make(map[tail.TopicPartition][]*entry),
 	}
 }
 
@@ -105,56 +92,20 @@ func (p *Poller) Unregister(tp tail.TopicPartition, inputs ...*Input) {
 	p.entries[tp] = left
 }
 
-// WakeAt asks for a round as soon as at has come: when something is due, its clock need not wait for the next ordinary round.
-func (p *Poller) WakeAt(at event.Time) {
-	p.mu.Lock()
-	i, known := slices.BinarySearch(p.wake, at)
-	if !known && len(p.wake) < wakeLimit {
-		p.wake = slices.Insert(p.wake, i, at)
-	}
-	earliest := !known && i == 0
-	p.mu.Unlock()
-	if earliest {
-		select {
-		case p.early <- struct{}{}:
-		default:
-		}
-	}
-}
-
-// Status returns how polling goes.
-func (p *Poller) Status() Status {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.status
-}
-
 // Run polls until ctx ends.
 func (p *Poller) Run(ctx context.Context) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	for next := time.Now(); ; {
+	for {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-p.early:
-			timer.Reset(p.pause(time.Until(next)))
 		case <-timer.C:
-			next = time.Now().Add(p.interval)
+			next := time.Now().Add(p.interval)
 			p.Round(ctx)
-			timer.Reset(p.pause(time.Until(next)))
+			timer.Reset(max(time.Until(next), minPause))
 		}
 	}
-}
-
-// pause returns how long to wait until the next round: d, or less if one is wanted earlier.
-func (p *Poller) pause(d time.Duration) time.Duration {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if len(p.wake) > 0 {
-		d = min(d, time.Duration(p.wake[0]-p.now())*time.Millisecond)
-	}
-	return max(d, minPause)
 }
 
 // Round asks for the ends of all inputs once and moves their clocks, then calls tick.
@@ -162,22 +113,20 @@ func (p *Poller) Round(ctx context.Context) {
 	p.round.Lock()
 	defer p.round.Unlock()
 	at := p.now() // before anything is asked: what is acknowledged before it lies below the ends that are answered
-	err := p.poll(ctx, p.begin(at), at)
+	err := p.poll(ctx, p.all(), at)
 	if ctx.Err() != nil {
 		return
 	}
-	p.note(at, err)
+	p.note(err)
 	if p.tick != nil {
 		p.tick(ctx)
 	}
 }
 
-// begin returns the inputs of a round and forgets the instants that it answers.
-func (p *Poller) begin(at event.Time) []*entry {
+// all returns the inputs of a round.
+func (p *Poller) all() []*entry {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	n, _ := slices.BinarySearch(p.wake, at+1)
-	p.wake = slices.Delete(p.wake, 0, n)
 	var all []*entry
 	for _, es := range p.entries {
 		all = append(all, es...)
@@ -185,22 +134,14 @@ func (p *Poller) begin(at event.Time) []*entry {
 	return all
 }
 
-// note keeps what came of a round, and says it when it changes.
-func (p *Poller) note(at event.Time, err error) {
-	p.mu.Lock()
-	before := p.status.Err
-	p.status.Rounds++
-	p.status.Err = err
-	if err != nil {
-		p.status.Failures++
-	} else {
-		p.status.Answered = at
-	}
-	p.mu.Unlock()
+// note says what came of a round when it changes. It is part of the round.
+func (p *Poller) note(err error) {
+	failed := p.fails
+	p.fails = err != nil
 	switch {
-	case err != nil && before == nil:
+	case p.fails && !failed:
 		level.Warn(p.logger).Log("msg", "clocks stand still: the brokers do not say where the inputs end", "err", err)
-	case err == nil && before != nil:
+	case failed && !p.fails:
 		level.Info(p.logger).Log("msg", "clocks go on: the brokers say again where the inputs end")
 	}
 }

@@ -228,9 +228,6 @@ func TestPollerBrokersGone(t *testing.T) {
 	b.logs.err = errGone
 	b.round()
 	check(t, "gone", &c, want{was, 0, Unreachable})
-	if s := b.poller.Status(); s.Rounds != 2 || s.Failures != 1 || s.Answered != was || !errors.Is(s.Err, errGone) {
-		t.Errorf("Status = %+v; want two rounds, one failed", s)
-	}
 	b.logs.err, l.err = nil, errGone
 	now := b.round()
 	check(t, "one partition does not answer", &c, want{was, 0, Unreachable})
@@ -238,9 +235,6 @@ func TestPollerBrokersGone(t *testing.T) {
 	l.err = nil
 	now = b.round()
 	check(t, "back", &c, want{now, 0, Following})
-	if s := b.poller.Status(); s.Rounds != 4 || s.Failures != 2 || s.Answered != now || s.Err != nil {
-		t.Errorf("Status = %+v; want four rounds, two failed", s)
-	}
 	if b.ticks != 4 {
 		t.Errorf("%d ticks; want one after each round, failed or not", b.ticks)
 	}
@@ -266,7 +260,7 @@ func TestPollerUnregister(t *testing.T) {
 	}
 }
 
-// TestPollerRun runs the poller in a bubble of fake time: rounds come at the interval, and at the instants asked for.
+// TestPollerRun runs the poller in a bubble of fake time: rounds come at the interval.
 func TestPollerRun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		start := time.Now()
@@ -278,21 +272,16 @@ func TestPollerRun(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan error, 1)
 		go func() { ended <- p.Run(ctx) }()
-		<-time.After(510 * time.Millisecond)
-		p.WakeAt(690)
-		p.WakeAt(600)
-		p.WakeAt(600)
-		p.WakeAt(3000)
-		<-time.After(2 * time.Second)
+		<-time.After(1100 * time.Millisecond)
 		cancel()
 		if err := <-ended; err != nil {
 			t.Errorf("Run = %v", err)
 		}
-		want := []event.Time{0, 250, 500, 600, 690, 940, 1190, 1440, 1690, 1940, 2190, 2440}
+		want := []event.Time{0, 250, 500, 750, 1000}
 		if !slices.Equal(logs.calls, want) {
 			t.Errorf("ends were asked for at %v; want %v", logs.calls, want)
 		}
-		check(t, "at the end", &c, wantFollowing(2440))
+		check(t, "at the end", &c, wantFollowing(1000))
 	})
 }
 

@@ -4,5 +4,8 @@ package clock
 
 import "time"
 
-// wall is what the machine's clock shows.
-func wall() time.Time { return time.Now() }
+// Wall is what the machine's clock shows.
+func Wall() time.Time { return time.Now() }
+
+// paced is how fast time passes.
+func paced(elapsed func() time.Duration) func() time.Duration { return elapsed }

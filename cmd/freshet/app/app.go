@@ -90,7 +90,7 @@ func New(cfg Config, logger log.Logger) (*App, error) {
 		return nil, err
 	}
 	a := &App{
-		cfg: cfg, logger: logger, reg: prometheus.NewRegistry(), now: time.Now, running: make(chan struct{}), stopIn: stopIn, reload: make(chan struct{}, 1),
+		cfg: cfg, logger: logger, reg: prometheus.NewRegistry(), now: clock.Wall, running: make(chan struct{}), stopIn: stopIn, reload: make(chan struct{}, 1),
 		mono: clock.System(),
 	}
 	a.reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))

@@ -195,6 +195,41 @@ func TestRowsAreTheGoldenBytes(t *testing.T) {
 	}
 }
 
+// Rows of former versions are read: what they say is what the present version says of the same workflow, and they are written anew as that.
+func TestRowsOfFormerVersionsAreRead(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join("testdata", "workflow.v1.hex"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	row, err := hex.DecodeString(strings.TrimSpace(string(text)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	workflows, _ := golden(t, "adversarial-1")
+	ids := make([]string, 0, len(workflows))
+	for id := range workflows {
+		ids = append(ids, id)
+	}
+	sort.Strings(ids)
+	is, err := DecodeWorkflow(ids[0], row, freshness.NewInterner(100).Intern)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if is.Look != is.Last {
+		t.Errorf("it is looked at next at %d; want %d: the row says nothing of detections", is.Look, is.Last)
+	}
+	is.Look = 0
+	want, _ := DecodeWorkflow(ids[0], goldenRows(t)["workflow.v2"], nil)
+	if a, b := shown(t, is), shown(t, want); a != b {
+		t.Errorf("the row of version 1 says\n%s\nthat of version 2\n%s", a, b)
+	}
+	for n := range row {
+		if _, err := DecodeWorkflow("w", row[:n], nil); !errors.Is(err, ErrRow) {
+			t.Fatalf("cut to %d bytes: %v", n, err)
+		}
+	}
+}
+
 func TestRowsThatCannotBeReadAreRefused(t *testing.T) {
 	read := map[string]func([]byte) error{
 		"workflow.v2": func(b []byte) error { _, err := DecodeWorkflow("w", b, nil); return err },

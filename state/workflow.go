@@ -256,6 +256,13 @@ func (w *writer) data(c *useContext, data string) {
 
 // DecodeWorkflow reads the row of a workflow, which keeps b. Intern, if given, returns one copy of strings that many rows share.
 func DecodeWorkflow(id string, b []byte, intern func(string) string) (*freshness.Workflow, error) {
+	if len(b) > 0 && b[0] == 1 {
+		f, err := decodeWorkflow1(id, b, intern)
+		if err != nil {
+			return nil, fmt.Errorf("workflow %q: %w", id, err)
+		}
+		return f, nil
+	}
 	if len(b) == 0 || b[0] != workflowVersion {
 		return nil, fmt.Errorf("%w: workflow row of version %v, this release reads %d", ErrRow, b[:min(1, len(b))], workflowVersion)
 	}

@@ -3,11 +3,14 @@ package edges
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"os"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/freshet-io/freshet/cmd/freshet/cli"
 	"github.com/freshet-io/freshet/cmd/freshet/commands"
@@ -169,6 +172,51 @@ func TestContractReload(t *testing.T) {
 	v.ReadEnd(ctx)
 	if v.Records != len(v.Last) {
 		t.Errorf("%d records of %d verdicts: a change of contract amended what was before it", v.Records, len(v.Last))
+	}
+}
+
+// TestContractComesLate puts a contract in force whose record comes later than the uses that it is in force for, as on an instance that could
+// not read the topic for a while: they are judged again by it, those without items too, and those before it are not.
+func TestContractComesLate(t *testing.T) {
+	ctx := within(t)
+	k := newKit(t, refunds, harness.Options{})
+	k.Start(ctx)
+	k.AwaitNow(ctx)
+	v := k.Verdicts()
+	hour := time.Now().Add(-time.Hour)
+	k.Produce(ctx, k.updated("policy/p", 1, hour), k.updated("policy/p", 2, hour.Add(time.Minute)), k.loaded("w", hour.Add(2*time.Minute), ref("policy", "p", 1)))
+	k.Produce(ctx, k.proposed("w", "before", time.Now()), k.proposed("empty", "before", time.Now()))
+	since := time.Now().Add(time.Millisecond).Truncate(time.Millisecond)
+	k.AwaitNow(ctx)
+	k.Produce(ctx, k.proposed("w", "after", time.Now()), k.proposed("empty", "after", time.Now()))
+	const stale, nothing = "stale versions; policy/p@1 stale versions", "unknown no_context"
+	for _, decision := range []string{"before", "after"} {
+		k.expect(ctx, v, "w", decision, stale)
+		k.expect(ctx, v, "empty", decision, nothing)
+	}
+
+	looser := strings.Replace(refunds, "policy: {max_versions_behind: 0}", "policy: {max_versions_behind: 1}", 1)
+	looser = strings.Replace(looser, "    bounds:", "    require: [policy]\n    bounds:", 1)
+	f, err := slo.Parse([]byte(looser), "looser", func(string) (string, bool) { return "", false })
+	if err != nil {
+		t.Fatal(err)
+	}
+	value, err := json.Marshal(map[string]any{"hash": f.Hash(), "since": stamp(since), "contract": looser})
+	if err != nil {
+		t.Fatal(err)
+	}
+	k.Produce(ctx, &kgo.Record{Topic: k.Graph().Contracts, Key: []byte(f.Hash() + "/" + stamp(since)), Value: value, Timestamp: since})
+	k.expect(ctx, v, "w", "after", "fresh; policy/p@1 fresh")
+	k.expect(ctx, v, "empty", "after", "unknown not_loaded no_context")
+	k.AwaitNow(ctx)
+	v.ReadEnd(ctx)
+	for workflow, want := range map[string]string{"w": stale, "empty": nothing} {
+		if got := said(v, workflow, "before"); got != want {
+			t.Errorf("%s before it is in force: %q; want %q", workflow, got, want)
+		}
+	}
+	if v.Records != len(v.Last)+2 {
+		t.Errorf("%d records of %d verdicts; want one amendment of each use after it", v.Records, len(v.Last))
 	}
 }
 

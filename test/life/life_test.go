@@ -322,6 +322,12 @@ var used atomic.Bool // the engine was built
 
 func start(t *testing.T, brokers []string, dir string) *process {
 	t.Helper()
+	return startWith(t, brokers, dir, contract)
+}
+
+// startWith starts an engine with a contract file of its own.
+func startWith(t *testing.T, brokers []string, dir, contract string) *process {
+	t.Helper()
 	used.Store(true)
 	path, err := built()
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -422,4 +423,46 @@ func status(ctx context.Context, e *harness.Engine, path string) int {
 	}
 	_ = resp.Body.Close()
 	return resp.StatusCode
+}
+
+// Sources fall silent one after the other, and no event arrives any more: each is found by itself, and none before complete_through has passed
+// the instant at which it was due. How soon after is printed.
+func TestSilenceIsFoundWithoutEvents(t *testing.T) {
+	ctx := within(t)
+	e := engine(t, newReceiver(t), harness.Options{Partitions: 2})
+	e.Start(ctx)
+	e.AwaitNow(ctx)
+	const silence, late, n = time.Second, 200 * time.Millisecond, 20
+	due := map[string]time.Time{}
+	for i := range n {
+		key := fmt.Sprintf("s%d", i)
+		before := time.Now()
+		update(ctx, t, e, key, key, 1)
+		due["SourceSilent/policy/"+key] = before.Add(silence + late)
+	}
+	client, err := kgo.NewClient(kgo.SeedBrokers(e.Brokers()...), kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{e.Name("freshet.alerts"): {0: kgo.NewOffset().AtStart()}}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	var after []time.Duration
+	for len(due) > 0 {
+		client.PollFetches(ctx).EachRecord(func(r *kgo.Record) {
+			at, waited := due[string(r.Key)]
+			if !waited || !strings.Contains(string(r.Value), `"firing"`) {
+				return
+			}
+			delete(due, string(r.Key))
+			if r.Timestamp.Before(at.Truncate(time.Millisecond)) {
+				t.Errorf("%s fires at %s; it is due at %s", r.Key, r.Timestamp, at)
+			}
+			after = append(after, r.Timestamp.Sub(at))
+		})
+		if ctx.Err() != nil {
+			t.Fatalf("%d of %d silent sources were not found", len(due), n)
+		}
+	}
+	slices.Sort(after)
+	t.Logf("%d silent sources, each found so long after complete_through may pass it: median %v, at most %v", n, after[n/2].Round(time.Millisecond), after[n-1].Round(time.Millisecond))
 }

@@ -90,6 +90,15 @@ torture-short: ## A few minutes of it.
 	$(GO) test ./test/torture -count=1 -timeout 15m -torture=short
 	@$(KAFKA) check
 
+# How much event time a soak has. Less than twelve hours are too few to say that nothing grows.
+SOAK ?= 25h
+
+.PHONY: soak
+soak: export FRESHET_KAFKA ?= try
+soak: ## Run a day of event time, 60 times as fast, on a real Kafka, with a figure for each hour (25 minutes).
+	$(GO) test ./test/torture -count=1 -v -timeout 3h -run '^TestSoak$$' -soak=$(SOAK)
+	@$(KAFKA) check
+
 .PHONY: check
 check: fmt vet staticcheck lint generated race ## Run what CI runs after the tests.
 

@@ -1,0 +1,351 @@
+//go:build unix
+
+package torture
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/freshet-io/freshet/cmd/freshet/loader"
+	"github.com/freshet-io/freshet/internal/access"
+	"github.com/freshet-io/freshet/test/harness"
+	"github.com/freshet-io/freshet/test/kafka"
+	"github.com/twmb/franz-go/pkg/kadm"
+)
+
+var (
+	soakFor   = flag.Duration("soak", 0, "for how long of event time TestSoak runs; 0: it does not")
+	soakSpeed = flag.Int("soak.speed", 60, "how many times as fast as the machine's the soak's clock goes")
+)
+
+// TestSoak lets days pass in minutes: the clock of the engine's machine goes many times as fast, and events happen by that clock. Decisions
+// leave when they are too old to be amended, workflows when nobody has heard of them for too long, versions when there are too many, silence
+// comes and goes, detections open and close. After the longest of these times nothing may grow but what topics keep by time, and in the end the
+// last revisions are those of the judgement over all events.
+func TestSoak(t *testing.T) {
+	if *soakFor == 0 {
+		t.Skip("NOT RUN: make soak runs it")
+	}
+	wall := *soakFor / time.Duration(*soakSpeed)
+	ctx, cancel := context.WithTimeout(t.Context(), wall+10*time.Minute)
+	t.Cleanup(cancel)
+	w := soakWorld(t)
+	// Brokers refuse records of the future: the soak ends a little before the machine's own time.
+	real := time.Now().Truncate(time.Millisecond)
+	s := &soak{world: w, speed: time.Duration(*soakSpeed), real: real, shown: real.Add(-*soakFor), tables: newTables(w)}
+	i := w.instance("i0")
+	i.pace = fmt.Sprintf("%d/%d/%d", *soakSpeed, s.real.UnixMilli(), s.shown.UnixMilli())
+	i.start("")
+	i.awaitReady(ctx)
+	events := soakEvents(s.now().Add(30*time.Minute), s.shown.Add(*soakFor))
+	t.Logf("%d events of %v, in %v", len(events), *soakFor, wall)
+	s.run(ctx, i, events)
+	s.want(events)
+	s.settled(ctx)
+	s.flat()
+	i.stop()
+}
+
+// soakContract keeps what is old for a shorter time than the default, so that a day has many of these times in it.
+const soakContract = `version: 1
+owners: {pay: {slack: "#pay"}, risk: {slack: "#risk"}}
+contexts:
+  policy: {owner: risk, max_silence: 30m}
+  feature: {owner: risk, history: 32, versions_limit: 128}
+workflows:
+  refund:
+    owner: pay
+    bounds: {policy: {max_versions_behind: 0, max_staleness: 5m}}
+retention: {decisions: 2h, workflow_idle: 3h}
+lateness: {default: 1m}
+slos:
+  - {name: refunds, workflow: refund, use: action.executed, objective: 0.9, window: 1d, owner: pay}
+detections:
+  - {name: held, workflow: refund, for: 10m, severity: ticket, limit: 1000}
+`
+
+// soakSettles is when everything that goes by time has come and gone once: idle workflows are abandoned after three hours, and leave two hours
+// later; 128 versions of an item that changes once a minute are there after little more than two hours.
+const soakSettles = 6 * time.Hour
+
+func soakWorld(t *testing.T) *world {
+	t.Setenv(kafka.Env, orTry(os.Getenv(kafka.Env)))
+	c := kafka.Start(t, kafka.Options{Properties: map[string]string{"log.cleaner.backoff.ms": "5000"}})
+	contract := filepath.Join(t.TempDir(), "contracts.yaml")
+	if err := os.WriteFile(contract, []byte(soakContract), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	// What takes half a minute of lag to be said takes half an hour of it here.
+	w := newWorld(t, setup{at: cluster, cluster: c, contract: contract, partitions: 4, flags: []string{"-ready.max-lag", "30m"}})
+	// With little written in minutes, closed segments, and so compaction, would never come.
+	size := fmt.Sprint(1 << 20)
+	for _, topic := range w.compacted() {
+		if _, err := w.admin().AlterTopicConfigs(t.Context(), []kadm.AlterConfig{{Op: kadm.SetConfig, Name: "segment.bytes", Value: &size}}, topic); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return w
+}
+
+func orTry(v string) string {
+	if v == "" {
+		return "try"
+	}
+	return v
+}
+
+// compacted are the topics of which the last record of each key is kept.
+func (w *world) compacted() []string {
+	g := w.graph
+	return []string{g.Workflows.Table, g.Sources.Table, g.Alerting.Table, g.Detections, g.Buckets}
+}
+
+// soak is a world whose clock goes faster.
+type soak struct {
+	*world
+	speed       time.Duration
+	real, shown time.Time // what this machine's clock shows, and the soak's at the same instant
+	tables      *tables
+	hours       []hour
+}
+
+func (s *soak) now() time.Time { return s.shown.Add(time.Since(s.real) * s.speed) }
+
+// hour is what was there at the end of an hour of event time; Live and Resident are the least and the most that was seen in it.
+type hour struct {
+	N, Events                       int
+	Decisions, Late, CPU            float64
+	Open, Detections                float64
+	Workflows, Versions             int
+	Live, Resident                  int64
+	State, Compacted, Inputs, Other int64
+}
+
+// run lets the events happen, and looks at the engine meanwhile.
+func (s *soak) run(ctx context.Context, i *instance, events []soaked) {
+	s.t.Helper()
+	l, err := loader.Open(ctx, access.Open(s.brokers...), s.graph)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer l.Close()
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	s.t.Log(hourHeader)
+	was := s.counters(ctx, i)
+	h, ends := hour{N: 1}, events[0].at.Add(time.Hour)
+	for looks := 0; ; looks++ {
+		now, n := s.now(), 0
+		for ; n < len(events) && !events[n].at.After(now); n++ {
+			r, reason := l.Record(events[n].line)
+			if r == nil {
+				s.t.Fatalf("%s: %s", reason, events[n].line)
+			}
+			if err := l.Produce(ctx, r); err != nil {
+				s.t.Fatal(err)
+			}
+		}
+		events, h.Events = events[n:], h.Events+n
+		if looks%5 == 0 {
+			s.look(ctx, i, &h)
+		}
+		if !now.Before(ends) {
+			is := s.counters(ctx, i)
+			s.close(ctx, i, &h, was, is)
+			was, h, ends = is, hour{N: h.N + 1}, ends.Add(time.Hour)
+		}
+		if len(events) == 0 {
+			break
+		}
+		select {
+		case <-tick.C:
+		case <-i.done:
+			s.t.Fatalf("the engine ended: %s", i.lastWords())
+		case <-ctx.Done():
+			s.t.Fatal(ctx.Err())
+		}
+	}
+	if err := l.Finish(ctx); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// look takes what is there now: between two collections of garbage the heap says nothing of what lives, so the least of an hour counts.
+func (s *soak) look(ctx context.Context, i *instance, h *hour) {
+	if alloc := int64(i.sum(ctx, "go_memstats_heap_alloc_bytes")); alloc > 0 && (h.Live == 0 || alloc < h.Live) {
+		h.Live = alloc
+	}
+	h.Resident = max(h.Resident, int64(i.sum(ctx, "process_resident_memory_bytes")))
+	s.tables.poll(ctx)
+}
+
+// sum adds up a series of the instance, whatever its labels.
+func (i *instance) sum(ctx context.Context, name string) (sum float64) {
+	for _, v := range i.metric(ctx, name) {
+		sum += v
+	}
+	return sum
+}
+
+// counters are what an hour is the difference of.
+func (s *soak) counters(ctx context.Context, i *instance) map[string]float64 {
+	all := map[string]float64{}
+	for _, name := range []string{"freshet_decisions_total", "process_cpu_seconds_total"} {
+		all[name] = i.sum(ctx, name)
+	}
+	for labels, v := range i.metric(ctx, "freshet_events_total") {
+		if strings.Contains(labels, `result="late"`) {
+			all["late"] += v
+		}
+	}
+	return all
+}
+
+// close ends an hour.
+func (s *soak) close(ctx context.Context, i *instance, h *hour, was, is map[string]float64) {
+	s.t.Helper()
+	h.Decisions, h.CPU = is["freshet_decisions_total"]-was["freshet_decisions_total"], is["process_cpu_seconds_total"]-was["process_cpu_seconds_total"]
+	h.Late = is["late"] - was["late"]
+	h.Open, h.Detections = i.sum(ctx, "freshet_open_workflows"), i.sum(ctx, "freshet_stale_holdings")
+	h.Workflows, h.Versions = s.tables.counts()
+	h.State = size(s.t, filepath.Join(i.data, "rows"))
+	dirs, err := s.admin().DescribeAllLogDirs(ctx, nil)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	kinds := map[string]*int64{}
+	for _, topic := range s.compacted() {
+		kinds[topic] = &h.Compacted
+	}
+	for _, topic := range s.inputs() {
+		kinds[topic] = &h.Inputs
+	}
+	for _, d := range dirs {
+		d.EachPartition(func(p kadm.DescribedLogDirPartition) {
+			if to := kinds[p.Topic]; to != nil {
+				*to += p.Size
+			} else if strings.HasPrefix(p.Topic, s.prefix) {
+				h.Other += p.Size
+			}
+		})
+	}
+	s.hours = append(s.hours, *h)
+	s.t.Log(h)
+}
+
+const hourHeader = "| hour | events | decisions | workflow rows | open | stale held | versions | live heap MiB | RSS MiB | state MiB | compacted topics MiB | inputs MiB | verdicts MiB | CPU s |"
+
+func (h *hour) String() string {
+	mib := func(n int64) string { return fmt.Sprintf("%.1f", float64(n)/(1<<20)) }
+	return fmt.Sprintf("| %d | %d | %.0f | %d | %.0f | %.0f | %d | %s | %s | %s | %s | %s | %s | %.1f |", h.N, h.Events, h.Decisions, h.Workflows, h.Open, h.Detections, h.Versions,
+		mib(h.Live), mib(h.Resident), mib(h.State), mib(h.Compacted), mib(h.Inputs), mib(h.Other), h.CPU)
+}
+
+// size is what the files of a directory take. One that goes meanwhile takes nothing.
+func size(t *testing.T, dir string) (n int64) {
+	t.Helper()
+	err := filepath.WalkDir(dir, func(_ string, d os.DirEntry, err error) error {
+		if os.IsNotExist(err) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if info, err := d.Info(); err == nil && !d.IsDir() {
+			n += info.Size()
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// want is what the judgement over all events says.
+func (s *soak) want(events []soaked) {
+	s.t.Helper()
+	var all bytes.Buffer
+	for _, e := range events {
+		all.Write(append(e.line, '\n'))
+	}
+	file := filepath.Join(s.dir, "soak.ndjson")
+	if err := os.WriteFile(file, all.Bytes(), 0o644); err != nil {
+		s.t.Fatal(err)
+	}
+	s.world.want = map[string]map[string]any{}
+	for line := range bytes.Lines(s.freshet("judge", "-contracts.file", s.contract, file)) {
+		var g map[string]any
+		if err := json.Unmarshal(line, &g); err != nil {
+			s.t.Fatal(err)
+		}
+		s.world.want[harness.UseOf(g)] = g
+	}
+}
+
+// settled waits until the last revisions are those of the judgement.
+func (s *soak) settled(ctx context.Context) {
+	s.t.Helper()
+	verdicts := s.ledger()
+	ctx, cancel := context.WithTimeout(ctx, settlePatience)
+	defer cancel()
+	missing := verdicts.differs(s.world.want)
+	for ; ctx.Err() == nil && missing != ""; missing = verdicts.differs(s.world.want) {
+		verdicts.poll(ctx)
+	}
+	if missing != "" {
+		s.t.Errorf("%s; %s", missing, s.states())
+	}
+	s.t.Logf("%d verdicts, %d revisions", len(verdicts.last), len(verdicts.content))
+}
+
+// flat holds the last hours against those after everything that goes by time has come and gone once.
+func (s *soak) flat() {
+	s.t.Helper()
+	settled := int(soakSettles / time.Hour)
+	if len(s.hours) < settled+6 {
+		s.t.Logf("%d hours are too few to say that nothing grows: at least %d", len(s.hours), settled+6)
+		return
+	}
+	third := (len(s.hours) - settled) / 3
+	early, late := s.hours[settled:settled+third], s.hours[len(s.hours)-third:]
+	const mib = 1 << 20
+	for _, c := range []struct {
+		what  string
+		of    func(h *hour) int64
+		slack int64
+	}{
+		{"workflow rows", func(h *hour) int64 { return int64(h.Workflows) }, 20},
+		{"open workflows", func(h *hour) int64 { return int64(h.Open) }, 20},
+		{"versions", func(h *hour) int64 { return int64(h.Versions) }, 20},
+		{"live heap", func(h *hour) int64 { return h.Live }, 4 * mib},
+		{"RSS", func(h *hour) int64 { return h.Resident }, 16 * mib},
+		{"state", func(h *hour) int64 { return h.State }, 8 * mib},
+		{"compacted topics", func(h *hour) int64 { return h.Compacted }, 8 * mib},
+	} {
+		was, is := mean(early, c.of), mean(late, c.of)
+		if is > was+was/10+c.slack {
+			s.t.Errorf("%s: %d on average in hours %d to %d, %d in hours %d to %d: it grows", c.what, was, early[0].N, early[third-1].N, is, late[0].N, late[third-1].N)
+		}
+	}
+	for _, h := range s.hours {
+		if h.Late > 0 {
+			s.t.Errorf("%.0f events of hour %d were late", h.Late, h.N)
+		}
+	}
+}
+
+func mean(hours []hour, of func(h *hour) int64) (sum int64) {
+	for i := range hours {
+		sum += of(&hours[i])
+	}
+	return sum / int64(len(hours))
+}

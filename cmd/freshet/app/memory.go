@@ -3,12 +3,13 @@ package app
 import (
 	"fmt"
 	"os"
+	"path"
 	"runtime/debug"
 	"strconv"
 	"strings"
 )
 
-// limitMemory sets the soft limit of the heap and lets it grow to twice what lives before it is collected: the limit, not the garbage
+// limitMemory sets the soft limit of the heap and lets garbage grow to twice what lives before it is collected: the limit, not the garbage
 // collector's pace, is what keeps memory bounded.
 func limitMemory(flag string) error {
 	switch {
@@ -31,14 +32,7 @@ func limitMemory(flag string) error {
 
 // machineMemory returns what the cgroup or the machine has, 0 if that cannot be found out.
 func machineMemory() int64 {
-	least := int64(0)
-	for _, file := range []string{"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"} {
-		if b, err := os.ReadFile(file); err == nil {
-			if n, err := strconv.ParseInt(strings.TrimSpace(string(b)), 10, 64); err == nil && n < 1<<60 {
-				least = n
-			}
-		}
-	}
+	least := cgroupMemory(os.ReadFile)
 	b, err := os.ReadFile("/proc/meminfo")
 	if err != nil {
 		return least
@@ -49,6 +43,32 @@ func machineMemory() int64 {
 			if total := kb << 10; err == nil && (least == 0 || total < least) {
 				return total
 			}
+		}
+	}
+	return least
+}
+
+// cgroupMemory returns the least that a cgroup of this process may use, 0 if none has a limit. In a container its own is the root; a service of
+// the machine has one below it, and each above it holds as well.
+func cgroupMemory(read func(file string) ([]byte, error)) (least int64) {
+	files := []string{"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"}
+	if own, err := read("/proc/self/cgroup"); err == nil {
+		for line := range strings.Lines(string(own)) {
+			if at, unified := strings.CutPrefix(strings.TrimSpace(line), "0::/"); unified {
+				for dir := path.Join("/", at); dir != "/"; dir = path.Dir(dir) {
+					files = append(files, path.Join("/sys/fs/cgroup", dir, "memory.max"))
+				}
+			}
+		}
+	}
+	for _, file := range files {
+		b, err := read(file)
+		if err != nil {
+			continue
+		}
+		n, err := strconv.ParseInt(strings.TrimSpace(string(b)), 10, 64)
+		if err == nil && n < 1<<60 && (least == 0 || n < least) {
+			least = n
 		}
 	}
 	return least

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"runtime"
 	"strconv"
 	"strings"
 	"time"
@@ -26,7 +27,7 @@ func benchFanoutCommand() *cli.Command {
 		Name:    "bench fanout",
 		Summary: "measure what one change costs that many depend on",
 		About: `Has many open workflows hold one item, publishes a new version of it, and waits until all of them are detections, while a few other
-workflows go on. It says what was written in the time before the change, in as long a time after it (a change writes nothing for those who
+workflows go on. It says how many cores are used while all of them wait and nothing comes, what was written in the time before the change, in as long a time after it (a change writes nothing for those who
 hold the item), and when the bound is crossed; how long it took from then until every workflow was found; and how long it took until the verdict
 on a decision of the other workflows could be read. Without -kafka.brokers broker and engine share the process.`,
 		Example: "freshet bench fanout -fanout.dependants 1000,100000,1000000",
@@ -43,6 +44,7 @@ on a decision of the other workflows could be read. Without -kafka.brokers broke
 // fanned is a result.
 type fanned struct {
 	Dependants    int     `json:"dependants"`
+	RestCPU       float64 `json:"cores_at_rest"`
 	Before        spell   `json:"before"`
 	Changed       spell   `json:"after_change"`
 	Crossing      spell   `json:"at_crossing"`
@@ -58,7 +60,7 @@ func (b *benchFanout) run(ctx context.Context, args []string, stdio *cli.Stdio) 
 	if b.bound < 5*time.Second || b.rate < 1 {
 		return cli.Usagef("-fanout.max-staleness %s: at least 5s; -fanout.rate %d: at least 1", b.bound, b.rate)
 	}
-	results := b.format.Results(stdio, "DEPENDANTS", "RECORDS BEFORE", "AFTER CHANGE", "AT CROSSING", "ALL FOUND s", "COMMITTED s", "LIVE P99 BEFORE s", "AFTER CHANGE s", "AT CROSSING s", "LONGEST BEFORE s", "AT CROSSING s", "RSS MiB")
+	results := b.format.Results(stdio, "DEPENDANTS", "CORES AT REST", "RECORDS BEFORE", "AFTER CHANGE", "AT CROSSING", "ALL FOUND s", "COMMITTED s", "LIVE P99 BEFORE s", "AFTER CHANGE s", "AT CROSSING s", "LONGEST BEFORE s", "AT CROSSING s", "RSS MiB")
 	for text := range strings.SplitSeq(b.dependants, ",") {
 		n, err := strconv.Atoi(strings.TrimSpace(text))
 		if err != nil || n < 1 {
@@ -69,7 +71,7 @@ func (b *benchFanout) run(ctx context.Context, args []string, stdio *cli.Stdio) 
 			return err
 		}
 		seconds := func(s float64) string { return fmt.Sprintf("%.3f", s) }
-		if err := results.Add(m, cli.Count(int64(n)), cli.Count(int64(m.Before.Records)), cli.Count(int64(m.Changed.Records)), cli.Count(int64(m.Crossing.Records)), seconds(m.Found), seconds(m.Said),
+		if err := results.Add(m, cli.Count(int64(n)), seconds(m.RestCPU), cli.Count(int64(m.Before.Records)), cli.Count(int64(m.Changed.Records)), cli.Count(int64(m.Crossing.Records)), seconds(m.Found), seconds(m.Said),
 			seconds(m.Before.P99), seconds(m.Changed.P99), seconds(m.Crossing.P99), seconds(m.Before.Longest), seconds(m.Crossing.Longest), fmt.Sprint(m.ResidentBytes>>20)); err != nil {
 			return err
 		}
@@ -106,6 +108,9 @@ func (b *benchFanout) measure(ctx context.Context, site *site, engine *running, 
 	if err := b.hold(ctx, engine, w, bench.Held{Workflows: n, Items: 1, At: b.now().Add(-time.Minute)}, stdio); err != nil {
 		return m, err
 	}
+	if m.RestCPU, err = b.atRest(ctx, engine); err != nil {
+		return m, err
+	}
 	live, err := b.beside(ctx, site, b.rate, liveAge)
 	if err != nil {
 		return m, err
@@ -135,4 +140,18 @@ func (b *benchFanout) measure(ctx context.Context, site *site, engine *running, 
 	m.Said = b.now().Sub(crossed).Seconds()
 	m.ResidentBytes, _ = bench.Memory()
 	return m, err
+}
+
+// atRest returns how many cores the process uses while all workflows are open and wait, and nothing comes.
+func (b *benchFanout) atRest(ctx context.Context, engine *running) (float64, error) {
+	if err := engine.untilCalm(ctx, 4*float64(b.rate)); err != nil {
+		return 0, err
+	}
+	runtime.GC() // what the backlog has left is not the cost of rest
+	was := bench.Use(b.now())
+	if err := pause(ctx, 10*time.Second); err != nil {
+		return 0, err
+	}
+	is := bench.Use(b.now())
+	return (is.CPU - was.CPU).Seconds() / is.At.Sub(was.At).Seconds(), nil
 }

@@ -83,8 +83,9 @@ func soakWorld(t *testing.T) *world {
 	if err := os.WriteFile(contract, []byte(soakContract), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	// What takes half a minute of lag to be said takes half an hour of it here.
-	w := newWorld(t, setup{at: cluster, cluster: c, contract: contract, partitions: 4, flags: []string{"-ready.max-lag", "30m"}})
+	// What takes half a minute of lag to be said takes half an hour of it here; and what collects before a file is written is to be written a
+	// few times.
+	w := newWorld(t, setup{at: cluster, cluster: c, contract: contract, partitions: 4, flags: []string{"-ready.max-lag", "30m", "-state.memtable-bytes", "8388608"}})
 	// With little written in minutes, closed segments, and so compaction, would never come.
 	size := fmt.Sprint(1 << 20)
 	for _, topic := range w.compacted() {
@@ -123,7 +124,7 @@ func (s *soak) now() time.Time { return s.shown.Add(time.Since(s.real) * s.speed
 type hour struct {
 	N, Events                       int
 	Decisions, Late, CPU            float64
-	Open, Detections                float64
+	Open, Held                      float64
 	Workflows, Versions             int
 	Live, Resident                  int64
 	State, Compacted, Inputs, Other int64
@@ -214,7 +215,7 @@ func (s *soak) close(ctx context.Context, i *instance, h *hour, was, is map[stri
 	s.t.Helper()
 	h.Decisions, h.CPU = is["freshet_decisions_total"]-was["freshet_decisions_total"], is["process_cpu_seconds_total"]-was["process_cpu_seconds_total"]
 	h.Late = is["late"] - was["late"]
-	h.Open, h.Detections = i.sum(ctx, "freshet_open_workflows"), i.sum(ctx, "freshet_stale_holdings")
+	h.Open, h.Held = i.sum(ctx, "freshet_open_workflows"), i.sum(ctx, "freshet_stale_holdings")
 	h.Workflows, h.Versions = s.tables.counts()
 	h.State = size(s.t, filepath.Join(i.data, "rows"))
 	dirs, err := s.admin().DescribeAllLogDirs(ctx, nil)
@@ -245,7 +246,7 @@ const hourHeader = "| hour | events | decisions | workflow rows | open | stale h
 
 func (h *hour) String() string {
 	mib := func(n int64) string { return fmt.Sprintf("%.1f", float64(n)/(1<<20)) }
-	return fmt.Sprintf("| %d | %d | %.0f | %d | %.0f | %.0f | %d | %s | %s | %s | %s | %s | %s | %.1f |", h.N, h.Events, h.Decisions, h.Workflows, h.Open, h.Detections, h.Versions,
+	return fmt.Sprintf("| %d | %d | %.0f | %d | %.0f | %.0f | %d | %s | %s | %s | %s | %s | %s | %.1f |", h.N, h.Events, h.Decisions, h.Workflows, h.Open, h.Held, h.Versions,
 		mib(h.Live), mib(h.Resident), mib(h.State), mib(h.Compacted), mib(h.Inputs), mib(h.Other), h.CPU)
 }
 
@@ -325,6 +326,7 @@ func (s *soak) flat() {
 	}{
 		{"workflow rows", func(h *hour) int64 { return int64(h.Workflows) }, 20},
 		{"open workflows", func(h *hour) int64 { return int64(h.Open) }, 20},
+		{"stale items held", func(h *hour) int64 { return int64(h.Held) }, 40},
 		{"versions", func(h *hour) int64 { return int64(h.Versions) }, 20},
 		{"live heap", func(h *hour) int64 { return h.Live }, 4 * mib},
 		{"RSS", func(h *hour) int64 { return h.Resident }, 16 * mib},

@@ -31,6 +31,7 @@ type Config struct {
 	Insecure      bool
 	InstanceID    string
 	MemoryLimit   string
+	MemTableBytes int
 	ReadyLag      time.Duration
 
 	Access   access.Config
@@ -61,6 +62,7 @@ func (c *Config) RegisterFlags(f *flag.FlagSet) {
 	f.BoolVar(&c.Insecure, "insecure", false, "Let HTTP listen on an address that other machines reach, without authentication.")
 	f.StringVar(&c.InstanceID, "instance.id", host, "Name of this instance among those that share the work; it has to be stable over restarts.")
 	f.StringVar(&c.MemoryLimit, "memory.limit", "", "Soft limit of the Go heap, such as 2GiB. Empty: 3/4 of what the machine or the cgroup has, unless GOMEMLIMIT is set.")
+	f.IntVar(&c.MemTableBytes, "state.memtable-bytes", 128<<20, "Rows that Pebble collects in memory before it writes a file. Less takes less memory, and more writing.")
 	f.DurationVar(&c.ReadyLag, "ready.max-lag", 30*time.Second, "How far the clocks of a ready instance may be behind.")
 	c.Access.RegisterFlags(f)
 	c.Peer.RegisterFlags(f)
@@ -99,6 +101,9 @@ func (c *Config) Validate() error {
 		if _, _, err := net.SplitHostPort(b); err != nil {
 			errs = append(errs, fmt.Errorf("-kafka.brokers %q: %q is not host:port", c.Brokers, b))
 		}
+	}
+	if c.MemTableBytes < 1<<20 || c.MemTableBytes > 1<<30 {
+		errs = append(errs, fmt.Errorf("-state.memtable-bytes %d: must be between %d and %d", c.MemTableBytes, 1<<20, 1<<30))
 	}
 	if c.ReadyLag <= 0 {
 		errs = append(errs, fmt.Errorf("-ready.max-lag %v: must be greater than 0", c.ReadyLag))

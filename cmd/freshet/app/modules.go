@@ -198,7 +198,7 @@ func (a *App) newStore() (services.Service, error) {
 		// The rows are those of the tables, which can be made anew under the same names.
 		w, s := a.graph.Workflows, a.graph.Sources
 		identity := fmt.Sprintf("%s %s %x/%d %x/%d", meta.Cluster, a.cfg.Topics.Prefix, a.steady.Known(w.Table).ID, w.Partitions, a.steady.Known(s.Table).ID, s.Partitions)
-		a.db, err = state.Open(state.Config{Dir: a.dir("rows"), MaxAge: rowsMaxAge}, identity, a.logger)
+		a.db, err = state.Open(state.Config{Dir: a.dir("rows"), MaxAge: rowsMaxAge, MemTableSize: uint64(a.cfg.MemTableBytes)}, identity, a.logger)
 		return err
 	}
 	stop := func(error) error {

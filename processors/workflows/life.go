@@ -14,6 +14,7 @@ func (pt *partition) live(r *row, complete event.Time) {
 	if complete <= oldest/2 || len(w.Lines) == 0 {
 		return
 	}
+	waits := false
 	if w.Life == 0 || complete >= w.Life {
 		if idle > 0 && w.Open() && complete >= w.Last+idle {
 			was := pt.openType(r)
@@ -24,8 +25,11 @@ func (pt *partition) live(r *row, complete event.Time) {
 		}
 		floor := complete - retention
 		if pt.over(w, complete, idle) && w.Last < floor && r.pending == 0 {
-			pt.purge(r)
-			return
+			if r.from > pt.ended(w, idle) {
+				pt.purge(r)
+				return
+			}
+			waits = true // a source's clock is behind: what it held is not known until its end, and a detection of it may be open
 		}
 		if purged := w.Shrink(floor); purged.Decisions > 0 || purged.Lines > 0 {
 			pt.g.Metrics.Purged.WithLabelValues(metrics.PurgedDecisions).Add(float64(purged.Decisions))
@@ -44,10 +48,28 @@ func (pt *partition) live(r *row, complete event.Time) {
 		next = max(w.Last+idle, next)
 	}
 	next = max(next, complete+1)
+	if waits {
+		next = max(next, complete+purgeAgain)
+	}
 	if w.Life == 0 || next < w.Life || w.Life <= complete {
 		w.Life = next
 		pt.p.Rows.Touch(w.ID)
 	}
+}
+
+// purgeAgain is after how long a workflow is looked at again that cannot be let go of yet: sooner, if a detection of it is
+// closed meanwhile.
+const purgeAgain = event.Time(60_000)
+
+// ended returns the last instant at which a workflow may have held something stale.
+func (pt *partition) ended(w *freshness.Workflow, idle event.Time) event.Time {
+	switch {
+	case !w.Begun.Set && len(w.Detections) == 0:
+		return oldest
+	case w.Over.Set:
+		return w.Over.Time
+	}
+	return w.Last + idle
 }
 
 // over says whether nothing more is expected of a workflow.

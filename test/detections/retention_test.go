@@ -86,3 +86,51 @@ func TestWhatIsOldLeaves(t *testing.T) {
 		t.Errorf("%d verdict records, there were %d; %d rows", is, said, rows())
 	}
 }
+
+// TestAbandonedCloseTheirDetections has workflows that hold something stale go by themselves: what is open of them is closed, whatever clock is
+// the first to pass their end.
+func TestAbandonedCloseTheirDetections(t *testing.T) {
+	ctx := within(t, 2*time.Minute)
+	w := newWorld(t, `version: 1
+owners: {pay: {slack: "#pay"}, risk: {slack: "#risk"}}
+contexts:
+  policy: {owner: risk}
+workflows:
+  refund:
+    owner: pay
+    bounds: {policy: {max_versions_behind: 0}}
+retention: {decisions: 1s, workflow_idle: 2s}
+lateness: {default: 100ms}
+`)
+	w.Start(ctx)
+	w.AwaitNow(ctx)
+	hour := time.Now().Add(-time.Hour)
+	const workflows = 40
+	w.Load(ctx, [][]byte{w.updated("p", 1, hour), w.updated("p", 2, hour.Add(time.Minute))})
+	for i := range workflows {
+		now := time.Now()
+		id := fmt.Sprintf("wf-%d", i)
+		w.Load(ctx, [][]byte{w.started(id, now), w.loaded(id, now.Add(time.Millisecond), "p", 1)})
+	}
+	w.Until(ctx, func() string {
+		if n := w.Counted("freshet_purged_total", map[string]string{"what": "workflows"}); n != workflows {
+			return fmt.Sprintf("%v of %d workflows have been let go of", n, workflows)
+		}
+		return ""
+	})
+	if n := w.Counted("freshet_stale_holdings", nil); n != 0 {
+		t.Errorf("%v stale items are held by nobody", n)
+	}
+	w.AwaitNow(ctx) // and committed
+	closed := 0
+	for id, d := range last(ctx, t, w.Engine) {
+		if d.Status != "closed" || *d.ClosedBy != "end" {
+			t.Errorf("%s is %s", id, d.line())
+			continue
+		}
+		closed++
+	}
+	if closed != workflows {
+		t.Errorf("%d detections of %d workflows", closed, workflows)
+	}
+}

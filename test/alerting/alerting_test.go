@@ -109,8 +109,12 @@ func engine(t *testing.T, r *receiver, o harness.Options) *harness.Engine {
 	if *verbose {
 		o.Logger = log.NewLogfmtLogger(log.NewSyncWriter(os.Stderr))
 	}
+	more := o.Config
 	o.Config = func(c *app.Config) {
 		c.Alerting.Tick = 200 * time.Millisecond
+		if more != nil {
+			more(c)
+		}
 		c.Dispatch.Alertmanagers, c.Dispatch.Webhooks = r.URL+"/alertmanager", r.URL+"/webhook"
 		c.Dispatch.PagerDuty, c.Dispatch.Slack = r.URL+"/pagerduty", r.URL+"/slack"
 		c.Dispatch.MinBackoff, c.Dispatch.MaxBackoff = 20*time.Millisecond, 100*time.Millisecond
@@ -429,7 +433,7 @@ func status(ctx context.Context, e *harness.Engine, path string) int {
 // the instant at which it was due. How soon after is printed.
 func TestSilenceIsFoundWithoutEvents(t *testing.T) {
 	ctx := within(t)
-	e := engine(t, newReceiver(t), harness.Options{Partitions: 2})
+	e := engine(t, newReceiver(t), harness.Options{Config: func(c *app.Config) { c.Alerting.Tick = time.Second }}) // the default
 	e.Start(ctx)
 	e.AwaitNow(ctx)
 	const silence, late, n = time.Second, 200 * time.Millisecond, 20

@@ -148,10 +148,10 @@ func (b *benchFanout) atRest(ctx context.Context, engine *running) (float64, err
 		return 0, err
 	}
 	runtime.GC() // what the backlog has left is not the cost of rest
-	was := bench.Use(b.now())
+	was := bench.Use(b.now(), 0)
 	if err := pause(ctx, 10*time.Second); err != nil {
 		return 0, err
 	}
-	is := bench.Use(b.now())
+	is := bench.Use(b.now(), 0)
 	return (is.CPU - was.CPU).Seconds() / is.At.Sub(was.At).Seconds(), nil
 }

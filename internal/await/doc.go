@@ -1,6 +1,7 @@
 // Package await names the points at which a process may die that are worth trying one by one. Point does nothing, and costs nothing, in a
 // program as it is built for use; built with the tag torture, it ends its own process with SIGKILL at the pass of a point that the
-// environment names.
+// environment names. In the same way it names the rules that answers rest on, and switches one of them off where the environment says so,
+// to see that what looks for wrong answers finds them then.
 package await
 
 // The points. A kill at any of them must change nothing in what the engine says in the end.
@@ -23,3 +24,18 @@ func Points() []string {
 
 // Env is the variable that a program built with the tag torture reads: POINT:N kills it at the N-th pass of a point.
 const Env = "FRESHET_AWAIT"
+
+// The rules of answers.
+const (
+	BehindRule    = "behind"    // query/check: an engine that is further behind than the caller allows says nothing fresh
+	ClockRule     = "clock"     // query/check: an answer is as old as what has been applied, not as the instant asked for
+	UpToRule      = "up-to"     // query/check: what the caller has written is in the answer
+	RowsRule      = "rows"      // processors/workflows/read: a row that a transaction changes is not answered from any more
+	CommittedRule = "committed" // processors/gateway: only committed records are read
+)
+
+// Rules returns all of them.
+func Rules() []string { return []string{BehindRule, ClockRule, UpToRule, RowsRule, CommittedRule} }
+
+// OffEnv is the variable that names the rule which a program built with the tag torture does without.
+const OffEnv = "FRESHET_WITHOUT"

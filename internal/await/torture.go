@@ -53,3 +53,14 @@ func Point(name string) {
 	_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
 	select {} // the signal may take a moment, and nothing may happen in it
 }
+
+var without = sync.OnceValue(func() string {
+	rule := os.Getenv(OffEnv)
+	if rule != "" && !slices.Contains(Rules(), rule) {
+		panic(fmt.Sprintf("%s=%q: must be one of the rules %s", OffEnv, rule, strings.Join(Rules(), ", ")))
+	}
+	return rule
+})
+
+// Off says whether a rule is switched off.
+func Off(rule string) bool { return without() == rule }

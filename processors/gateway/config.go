@@ -10,6 +10,7 @@ import (
 	"github.com/lovoo/goka"
 
 	"github.com/freshet-io/freshet/internal/access"
+	"github.com/freshet-io/freshet/internal/await"
 )
 
 // Config says how a group commits. The zero value is not valid; RegisterFlags sets the defaults.
@@ -77,6 +78,9 @@ func (c *Config) Sarama(cluster access.Cluster, instance string) (*sarama.Config
 	s.Version = sarama.V3_0_0_0
 	s.ChannelBufferSize = 1024
 	s.Consumer.IsolationLevel = sarama.ReadCommitted
+	if await.Off(await.CommittedRule) {
+		s.Consumer.IsolationLevel = sarama.ReadUncommitted
+	}
 	s.Consumer.Offsets.Initial = sarama.OffsetOldest
 	s.Consumer.Offsets.AutoCommit.Enable = false
 	s.Consumer.Fetch.Default = int32(c.FetchBytes)

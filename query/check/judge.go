@@ -8,6 +8,7 @@ import (
 
 	"github.com/freshet-io/freshet/event"
 	"github.com/freshet-io/freshet/freshness"
+	"github.com/freshet-io/freshet/internal/await"
 	"github.com/freshet-io/freshet/query/body"
 )
 
@@ -57,6 +58,7 @@ func (j *Judge) Check(ctx context.Context, r *Request, a *Answer) error {
 		if reached, err = j.await(ctx, p, r); err != nil {
 			return err
 		}
+		reached = reached || await.Off(await.UpToRule)
 	}
 	a.clocks = j.Sources.Clocks(a.clocks)
 	a.Clock = j.Workflows.Clock(p)
@@ -77,6 +79,9 @@ func (j *Judge) Check(ctx context.Context, r *Request, a *Answer) error {
 		return nil
 	}
 	a.row = w
+	if await.Off(await.ClockRule) {
+		a.Clock.Applied = a.At
+	}
 	j.judge(r, a)
 	return nil
 }
@@ -140,7 +145,9 @@ func (j *Judge) judge(r *Request, a *Answer) {
 	a.Judged, a.Kind = true, v.Kind
 	for i := range v.Items {
 		it := &v.Items[i]
-		a.rest(a.clocks[j.Sources.Partition(it.Kind, it.Key)])
+		if !await.Off(await.ClockRule) {
+			a.rest(a.clocks[j.Sources.Partition(it.Kind, it.Key)])
+		}
 	}
 	if a.Kind == freshness.IsFresh && a.Clock.Live && a.At < a.Clock.Complete-event.Time(j.Contracts.DecisionRetention()) {
 		// What was loaded then may have been let go of since.
@@ -181,7 +188,7 @@ func (a *Answer) conclude(why Reason, r *Request) {
 	if a.Clock.Live {
 		a.Lag = max(0, freshness.Duration(a.At-a.Clock.Applied))
 	}
-	if why&Recovering == 0 && (!a.Clock.Live || a.Lag > r.MaxLag) {
+	if why&Recovering == 0 && (!a.Clock.Live || a.Lag > r.MaxLag) && !await.Off(await.BehindRule) {
 		a.Reasons |= EngineBehind
 	}
 	if a.Reasons != 0 && a.Kind == freshness.IsFresh {

@@ -20,6 +20,7 @@ import (
 var (
 	mode    = flag.String("torture", "off", "how much: off, short (part of the tests, minutes), each (every test, a little) or full (an hour and more)")
 	seed    = flag.Uint64("torture.seed", 0, "seed of what is done; 0 takes one from the clock and prints it")
+	honesty = flag.Duration("torture.honesty", 0, "how long TestHonestAnswers looks at answers; 0: what the mode says")
 	kills   = flag.Int("torture.kills", 0, "kills of each run of TestKills; 0: what the mode says")
 	on      = flag.String("torture.on", "", "embedded or kafka: only there; empty: on both")
 	binary  = flag.String("torture.binary", "", "program to torture, built with -tags torture; empty: it is built")

@@ -33,6 +33,7 @@ type setup struct {
 	partitions     int
 	sessionTimeout time.Duration
 	flags          []string // more flags of run
+	without        string   // rule of package await that the instances do without
 }
 
 // world is a broker with topics, the instances that run on them, and what is to come out of it.

@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"github.com/freshet-io/freshet/freshness"
+	"github.com/freshet-io/freshet/internal/await"
 	"github.com/freshet-io/freshet/state"
 )
 
@@ -82,7 +83,7 @@ func (r *Reader) Committed(partition int32, writes []state.Write, done bool) {
 	defer p.mu.Unlock()
 	p.writing = !done
 	p.generation++
-	if len(p.rows) == 0 {
+	if len(p.rows) == 0 || await.Off(await.RowsRule) {
 		return
 	}
 	for i := range writes {

@@ -99,6 +99,17 @@ soak: ## Run a day of event time, 60 times as fast, on a real Kafka, with a figu
 	$(GO) test ./test/torture -count=1 -v -timeout 3h -run '^TestSoak$$' -soak=$(SOAK)
 	@$(KAFKA) check
 
+# How long test-honesty looks at answers, on each kind of broker.
+HONESTY ?= 10m
+
+.PHONY: test-honesty
+test-honesty: export FRESHET_KAFKA ?= try
+test-honesty: ## Compare all that is answered under kills and moves with what was so, for HONESTY each; and see that it can fail.
+	$(GO) test ./test/answers -count=1 -v -timeout 15m -run '^TestNoAnswerIsWrong$$' -answers.span 2m
+	$(GO) test ./test/torture -count=1 -v -timeout 3h -torture=full -torture.honesty=$(HONESTY) \
+		-run '^(TestHonestAnswers|TestDishonestAnswersAreFound|TestOwnerKilledUnderChecks)$$'
+	@$(KAFKA) check
+
 .PHONY: check
 check: fmt vet staticcheck lint generated race ## Run what CI runs after the tests.
 

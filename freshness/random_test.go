@@ -166,6 +166,19 @@ func randomBatch(c *freshness.Contract, records []randomRecord) (lines []string,
 			err = fmt.Errorf("panic: %v", p)
 		}
 	}()
+	b, err := randomEvents(c, records)
+	if err != nil {
+		return nil, err
+	}
+	err = b.Golden(func(line []byte) error {
+		lines = append(lines, string(line))
+		return nil
+	})
+	return lines, err
+}
+
+// randomEvents is the batch of records, with limits that leave nothing out.
+func randomEvents(c *freshness.Contract, records []randomRecord) (*freshness.Batch, error) {
 	const limit = 1 << 20
 	b := freshness.NewBatch(c, freshness.Limits{Items: limit, LoadsPerItem: limit, Loads: limit, Uses: limit, Refs: limit, Steps: limit, Lines: limit})
 	topics := [...]string{"workflow.other", "workflow.control", "workflow.context", "workflow.tool", "workflow.decision", "context.source"}
@@ -180,11 +193,7 @@ func randomBatch(c *freshness.Contract, records []randomRecord) (lines []string,
 		}
 		b.Add(&e, freshness.Position{Topic: topics[e.Type.Category()], Offset: int64(i)})
 	}
-	err = b.Golden(func(line []byte) error {
-		lines = append(lines, string(line))
-		return nil
-	})
-	return lines, err
+	return b, nil
 }
 
 // shrink returns the smallest history it finds that still makes a difference: first of the records, then of the contract.

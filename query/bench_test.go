@@ -1,8 +1,10 @@
 package query
 
 import (
+	"bytes"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -64,5 +66,45 @@ func BenchmarkCheck(b *testing.B) {
 		r.Body = io.NopCloser(body)
 		clear(w.h)
 		h.ServeHTTP(w, r)
+	}
+}
+
+// BenchmarkRequest is a whole request on a kept connection, as net/http reads and writes it: what is allocated is the server's alone.
+func BenchmarkRequest(b *testing.B) {
+	f := ten(b)
+	f.live(zero + 30*second)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	srv, l, err := f.serve(b, Config{MaxConnections: 10}).HTTP(l, true)
+	if err != nil {
+		b.Fatal(err)
+	}
+	go func() { _ = srv.Serve(l) }()
+	defer srv.Close()
+	conn, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer conn.Close()
+	const body = `{"workflow":"w"}`
+	request := fmt.Appendf(nil, "POST /v1/check HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", l.Addr(), len(body), body)
+	answer := make([]byte, 64<<10)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := conn.Write(request); err != nil {
+			b.Fatal(err)
+		}
+		for n := 0; !bytes.HasSuffix(answer[:n], []byte("}\n")); {
+			m, err := conn.Read(answer[n:])
+			if err != nil {
+				b.Fatal(err)
+			}
+			n += m
+		}
+	}
+	if !bytes.HasPrefix(answer, []byte("HTTP/1.1 200")) {
+		b.Fatalf("%s", answer[:100])
 	}
 }

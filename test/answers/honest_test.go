@@ -121,6 +121,24 @@ func TestUnknownNeverFresh(t *testing.T) {
 	e.until("fresh", "%s", price)
 }
 
+// An engine that is behind by more than the caller allows says nothing fresh; what is stale is so all the same.
+func TestBehindByMoreThanAsked(t *testing.T) {
+	e := start(t, refunds, harness.Options{Partitions: 2})
+	e.policy(1)
+	e.loads("w", 1)
+	e.until("fresh", `{"workflow":"w"}`)
+	behind := e.until("unknown engine_behind", `{"workflow":"w","max_engine_lag_s":0}`)
+	if behind["action"] != "wait" || behind["engine_lag_s"].(float64) <= 0 {
+		t.Errorf("%v", behind)
+	}
+	e.until("unknown unknown_version", `{"workflow":"w","items":[{"kind":"policy","key":"p","seq":99}]}`)
+	e.policy(2)
+	e.until("stale versions", `{"workflow":"w"}`)
+	if stale := e.until("stale versions engine_behind", `{"workflow":"w","max_engine_lag_s":0}`); stale["action"] != "reload" {
+		t.Errorf("%v", stale)
+	}
+}
+
 // When the brokers are gone, nothing that is written is seen any more: the lag in the answers grows, and what was fresh is no longer said
 // to be. When they are back, it is.
 func TestBrokersThatAreGone(t *testing.T) {

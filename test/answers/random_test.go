@@ -75,9 +75,9 @@ func TestNoAnswerIsWrong(t *testing.T) {
 	moved := make(chan struct{})
 	go func() {
 		defer close(moved)
-		time.Sleep(*span / 3)
+		<-time.After(*span / 3)
 		both[1].Stop()
-		time.Sleep(*span / 6)
+		<-time.After(*span / 6)
 		mu.Lock()
 		defer mu.Unlock()
 		both[1].Start(ctx)

@@ -232,11 +232,25 @@ func (s *stage) workflow(ctx context.Context, r *rand.Rand, place int) error {
 				s.workflows[place] = id
 				s.mu.Unlock()
 			}
+			if r.IntN(3) == 0 {
+				if err := s.own(ctx, r, id); err != nil {
+					return err
+				}
+			}
 			if !s.pause(r) {
 				return nil
 			}
 		}
 	}
+}
+
+// own asks at once about a workflow that has just been told something.
+func (s *stage) own(ctx context.Context, r *rand.Rand, id string) error {
+	s.mu.Lock()
+	t := s.tokens[id]
+	s.mu.Unlock()
+	c := &Check{Workflow: id, AtLeast: []Position{t.at}, Wait: new(float64(r.IntN(3)) * 0.1), Least: map[string]int{id: t.number}}
+	return s.check(ctx, r, c, time.Now())
 }
 
 // item draws an item, mostly one of those that are of a place: in its newest version, or sometimes in another one.
@@ -338,18 +352,25 @@ func (s *stage) ask(ctx context.Context, r *rand.Rand) error {
 		if !ok {
 			return nil
 		}
-		c := s.draw(r)
-		body, began := c.body(), time.Now()
-		by, text, err := s.Ask(ctx, r, body)
-		if err != nil {
-			s.unanswered.Add(1)
-			continue
+		if err := s.check(ctx, r, s.draw(r), due); err != nil {
+			return err
 		}
-		a, err := Read(c, by, text, now())
-		if err != nil {
-			return fmt.Errorf("%s to %s: %w", by, body, err)
-		}
-		a.Due, a.Asked = due, began
-		s.log.Answered(a)
 	}
+}
+
+// check asks a check, and logs the answer.
+func (s *stage) check(ctx context.Context, r *rand.Rand, c *Check, due time.Time) error {
+	body, began := c.body(), time.Now()
+	by, text, err := s.Ask(ctx, r, body)
+	if err != nil {
+		s.unanswered.Add(1)
+		return nil
+	}
+	a, err := Read(c, by, text, now())
+	if err != nil {
+		return fmt.Errorf("%s to %s: %w", by, body, err)
+	}
+	a.Due, a.Asked = due, began
+	s.log.Answered(a)
+	return nil
 }

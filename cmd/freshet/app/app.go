@@ -173,6 +173,15 @@ func (a *App) HTTPAddr() string { return a.httpAddr }
 // Query returns the HTTP server's handler, as it is served to this machine.
 func (a *App) Query() http.Handler { return a.query.Handler(true) }
 
+// AddRoutes adds routes to the HTTP server, before Run.
+func (a *App) AddRoutes(routes ...query.Route) { a.query.Add(routes...) }
+
+// OnSourceChange calls f for every change of an item, or of a whole kind (key ""), once this instance has applied it, until the returned
+// function is called. The engine must run; f must not block.
+func (a *App) OnSourceChange(f func(kind, key string)) (stop func()) {
+	return a.view.Listen(func(c sources.Change) { f(c.Kind, c.Key) })
+}
+
 // Graph returns the stream graph.
 func (a *App) Graph() *topology.Graph { return a.graph }
 

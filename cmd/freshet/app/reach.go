@@ -2,7 +2,9 @@ package app
 
 import (
 	"context"
-	"time"
+	"errors"
+	"fmt"
+	"sync"
 
 	"github.com/freshet-io/freshet/event"
 	"github.com/freshet-io/freshet/freshness"
@@ -24,10 +26,9 @@ type reach struct {
 	view    *sources.View
 	rekeyed map[string]int32          // topics that are rekeyed: their partitions
 	clocks  func(string) *clock.Group // of a group of this instance, nil if it does not run here
-}
 
-// askPace is how often a broker is asked on behalf of one caller at most.
-const askPace = 20 * time.Millisecond
+	rounds rounds
+}
 
 // Reach returns how to see whether a record has been applied as far as a workflow of a partition is concerned.
 func (r *reach) Reach(partition int32, record freshness.Position) (reached func() bool, known bool) {
@@ -57,8 +58,7 @@ type way struct {
 	source    bool
 	passed    bool            // origin's position is behind it
 	copies    map[int32]int64 // ends of the copies then, by partition; those that have been applied are gone
-	table     []int64         // ends of the sources table after that
-	asked     time.Time       // a broker
+	table     map[int32]int64 // ends of the sources table after that
 }
 
 // done follows the way on, and says whether its end has been reached.
@@ -73,7 +73,7 @@ func (w *way) done() bool {
 	if !w.source && w.origin == w.group.Name && w.record.Partition == w.partition {
 		return true
 	}
-	if w.copies == nil && !w.look(w.endsOfCopies) {
+	if w.copies == nil && !w.look(&w.copies, w.copiesTopic(), w.copyPartitions()) {
 		return false
 	}
 	for p, end := range w.copies {
@@ -85,11 +85,11 @@ func (w *way) done() bool {
 	if !w.source {
 		return true
 	}
-	if w.table == nil && !w.look(w.endsOfTable) {
+	if w.table == nil && !w.look(&w.table, w.graph.Sources.Table, w.all()) {
 		return false
 	}
 	for q, offset := range w.view.Offsets() {
-		if offset < w.table[q]-1 {
+		if offset < w.table[int32(q)]-1 {
 			return false
 		}
 	}
@@ -110,66 +110,69 @@ func (w *way) position(group, topic string, partition int32) (at int64, known bo
 			return at, true
 		}
 	}
-	w.ask(func(ctx context.Context) error {
+	offsets, err := w.rounds.ask(fmt.Sprint(group, " ", topic, " ", partition), func(ctx context.Context) (map[int32]int64, error) {
 		all, err := w.logs.Committed(ctx, group, map[string]int32{topic: partition + 1})
-		c, ok := all[tail.TopicPartition{Topic: topic, Partition: partition}]
-		at, known = c.Next, err == nil && ok
-		return err
+		at := map[int32]int64{}
+		for tp, c := range all {
+			at[tp.Partition] = c.Next
+		}
+		return at, err
 	})
-	return at, known
+	at, known = offsets[partition]
+	return at, known && err == nil
 }
 
-// ask asks a broker, unless it has been asked just now; false if there is no answer.
-func (w *way) ask(question func(ctx context.Context) error) bool {
-	if time.Since(w.asked) < askPace {
+// copyPartitions are those in which the copy of the record may lie.
+func (w *way) copyPartitions() []int32 {
+	if w.source {
+		return w.all()
+	}
+	return []int32{w.partition}
+}
+
+// all are the partitions of the group that folds the record.
+func (w *way) all() []int32 {
+	all := make([]int32, w.group.Partitions)
+	for p := range all {
+		all[p] = int32(p)
+	}
+	return all
+}
+
+// look takes the ends of a topic, in some of its partitions; false if there is no answer.
+func (w *way) look(to *map[int32]int64, topic string, partitions []int32) bool {
+	ends, err := w.rounds.ask(fmt.Sprint(topic, " ", partitions), func(ctx context.Context) (map[int32]int64, error) {
+		return w.ends(ctx, topic, partitions)
+	})
+	if err != nil {
 		return false
 	}
-	w.asked = time.Now()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-	defer cancel()
-	return question(ctx) == nil
-}
-
-// look asks a broker a question that has to be answered once.
-func (w *way) look(question func(ctx context.Context) error) bool {
-	ok := w.ask(question)
-	if ok {
-		w.asked = time.Time{} // the next question is another one
-	}
-	return ok
-}
-
-func (w *way) endsOfCopies(ctx context.Context) error {
-	partitions := []int32{w.partition}
-	if w.source {
-		partitions = partitions[:0]
-		for q := range w.group.Partitions {
-			partitions = append(partitions, q)
-		}
-	}
-	ends := map[int32]int64{}
-	for _, p := range partitions {
-		end, err := w.logs.Usable(ctx, w.copiesTopic(), p)
-		if err != nil {
-			return err
-		}
+	own := map[int32]int64{} // of this record: what has been reached is taken away
+	for p, end := range ends {
 		if end > 0 {
-			ends[p] = end
+			own[p] = end
 		}
 	}
-	w.copies = ends
-	return nil
+	*to = own
+	return true
 }
 
-func (w *way) endsOfTable(ctx context.Context) error {
-	ends := make([]int64, w.view.Partitions())
-	for q := range ends {
-		end, err := w.logs.Usable(ctx, w.graph.Sources.Table, int32(q))
-		if err != nil {
-			return err
-		}
-		ends[q] = end
+// ends asks for the ends of a topic, for readers of committed records.
+func (w *way) ends(ctx context.Context, topic string, partitions []int32) (map[int32]int64, error) {
+	var (
+		mu    sync.Mutex
+		all   sync.WaitGroup
+		ends  = map[int32]int64{}
+		wrong error
+	)
+	for _, p := range partitions {
+		all.Go(func() {
+			end, err := w.logs.Usable(ctx, topic, p)
+			mu.Lock()
+			defer mu.Unlock()
+			ends[p], wrong = end, errors.Join(wrong, err)
+		})
 	}
-	w.table = ends
-	return nil
+	all.Wait()
+	return ends, wrong
 }

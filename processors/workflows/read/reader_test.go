@@ -57,17 +57,22 @@ func newTable(t testing.TB, budget int) *table {
 func (x *table) commit(id string, n int64) {
 	w := freshness.NewWorkflow(id)
 	w.First, w.Type.Name = event.Time(n), "t"
-	x.p.Put(id, row{w})
+	x.put(w)
+	if id == "w" {
+		x.read.Store(n)
+	}
+	x.r.Moved(0)
+}
+
+// put commits a row.
+func (x *table) put(w *freshness.Workflow) {
+	x.p.Put(w.ID, row{w})
 	if _, err := x.p.Seal(); err != nil {
 		x.t.Fatal(err)
 	}
 	if err := x.p.Commit(-1); err != nil {
 		x.t.Fatal(err)
 	}
-	if id == "w" {
-		x.read.Store(n)
-	}
-	x.r.Moved(0)
 }
 
 // Who reads the clock first and a row then sees everything that the clock speaks of, while rows are committed and pushed out.

@@ -27,6 +27,7 @@ type Dispatcher interface {
 
 // Deps is what the group works with.
 type Deps struct {
+	Name       string // of the consumer group
 	Topic      string // of the records
 	Alerts     *alerts.Alerts
 	Facts      []func(*alerts.Snapshot) // each fills in its part of a snapshot
@@ -82,6 +83,7 @@ func (g *Group) Assign(_ context.Context, p *gateway.Partition) error {
 	g.Alerts.Restore(g.Now(), rows)
 	g.part, g.was, g.waiting, g.sent = p, true, false, g.Now()
 	g.count()
+	g.Metrics.SetPartitionState(metrics.Partition(g.Name, p.ID), metrics.LiveState) // it has no clock that would say so
 	_ = level.Info(g.Logger).Log("msg", "this instance evaluates and dispatches alerts", "rows", len(rows))
 	return nil
 }

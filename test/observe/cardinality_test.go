@@ -167,7 +167,7 @@ func TestSeriesGoWithTheirPartitions(t *testing.T) {
 	settled(ctx, t, one, alone, alone)
 }
 
-// settled waits until an instance has some partitions, and its series are of those and of no others.
+// settled waits until an instance has some partitions, beside that of alerts, and its series are of those and of no others, and all live.
 func settled(ctx context.Context, t *testing.T, e *harness.Engine, least, most int) {
 	t.Helper()
 	e.Until(ctx, func() string {
@@ -175,7 +175,7 @@ func settled(ctx context.Context, t *testing.T, e *harness.Engine, least, most i
 		for _, p := range e.App.Partitions() {
 			own[metrics.Partition(p.Group, p.ID)] = true
 		}
-		shown := map[string]bool{}
+		shown, live := map[string]bool{}, map[string]bool{}
 		families, err := e.App.Registry().Gather()
 		if err != nil {
 			return err.Error()
@@ -187,10 +187,17 @@ func settled(ctx context.Context, t *testing.T, e *harness.Engine, least, most i
 						shown[l.GetValue()] = true
 					}
 				}
+				if labels := m.GetLabel(); f.GetName() == "freshet_partition_state" && labels[1].GetValue() == string(metrics.LiveState) && m.GetGauge().GetValue() == 1 {
+					live[labels[0].GetValue()] = true
+				}
 			}
 		}
-		if len(own) < least || len(own) > most || !maps.Equal(own, shown) {
-			return fmt.Sprintf("it has %v, its series are of %v", slices.Sorted(maps.Keys(own)), slices.Sorted(maps.Keys(shown)))
+		n := len(own)
+		if alerts := metrics.Partition(e.Graph().Alerting.Name, 0); shown[alerts] {
+			own[alerts] = true
+		}
+		if n < least || n > most || !maps.Equal(own, shown) || !maps.Equal(own, live) {
+			return fmt.Sprintf("it has %v, its series are of %v, live are %v", slices.Sorted(maps.Keys(own)), slices.Sorted(maps.Keys(shown)), slices.Sorted(maps.Keys(live)))
 		}
 		return ""
 	})

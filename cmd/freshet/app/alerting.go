@@ -34,7 +34,7 @@ func (a *App) newAlerting() (services.Service, error) {
 	clocks := &clocks{a: a, seen: map[string]alerts.Partition{}}
 	silence := alerting.NewSilence(a.view, a.sourcesComplete, a.contractSince, a.mono.Now)
 	group := alerting.New(alerting.Deps{
-		Topic: a.graph.Alerts, Alerts: rows, Clocks: clocks.read, Dispatcher: a.dispatcher, Metrics: a.m, Now: a.mono.Now, Logger: a.logger,
+		Name: a.graph.Alerting.Name, Topic: a.graph.Alerts, Alerts: rows, Clocks: clocks.read, Dispatcher: a.dispatcher, Metrics: a.m, Now: a.mono.Now, Logger: a.logger,
 		Facts: []func(*alerts.Snapshot){
 			func(s *alerts.Snapshot) { s.Contract = a.contractInForce() }, silence.Fill, detections.Fill,
 			func(s *alerts.Snapshot) { a.burns(s, detections) },

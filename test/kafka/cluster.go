@@ -178,8 +178,8 @@ func (c *Cluster) boot(ctx context.Context) error {
 	return c.Await(ctx)
 }
 
-// startPatience is how long brokers may take to answer.
-const startPatience = 90 * time.Second
+// startPatience is how long brokers may take to answer. Machines that test are slow.
+const startPatience = 5 * time.Minute
 
 // Await waits until every broker that has been started answers.
 func (c *Cluster) Await(ctx context.Context) error {

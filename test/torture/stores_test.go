@@ -112,12 +112,13 @@ func TestRowsOfAnotherCluster(t *testing.T) {
 // has its rows from the changelog. Nobody has to do anything, and nothing wrong is said.
 func TestFlippedBit(t *testing.T) {
 	notShort(t)
-	onStores(t, func(ctx context.Context, t *testing.T, at where, c *kafka.Cluster, r *rand.Rand) {
+	onStores(t, func(_ context.Context, t *testing.T, at where, c *kafka.Cluster, r *rand.Rand) {
 		rounds := 12
 		if short() {
 			rounds = 2
 		}
 		for range rounds {
+			ctx := within(t)
 			w, i := alone(ctx, t, at, c, r)
 			i.stop()
 			file := flip(t, r, filepath.Join(i.data, "rows"))

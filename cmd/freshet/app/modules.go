@@ -134,17 +134,7 @@ func (a *App) newCluster() (services.Service, error) {
 		if err := a.awaitBrokers(ctx); err != nil {
 			return err
 		}
-		if err := a.checkTopics(ctx); err != nil {
-			return err
-		}
-		var names []string
-		for _, t := range a.graph.Topics() {
-			names = append(names, t.Name)
-		}
-		if a.steady, err = logs.Steady(ctx, names...); err != nil {
-			return err
-		}
-		return a.countRekeyed(ctx)
+		return a.untilAnswered(ctx, lookFor, a.lookAtTopics, answered)
 	}
 	stop := func(error) error {
 		if a.logs != nil {
@@ -153,6 +143,23 @@ func (a *App) newCluster() (services.Service, error) {
 		return nil
 	}
 	return services.NewIdleService(start, stop), nil
+}
+
+// lookAtTopics sees to the topics, and keeps what they are.
+func (a *App) lookAtTopics(ctx context.Context) error {
+	if err := a.checkTopics(ctx); err != nil {
+		return err
+	}
+	var names []string
+	for _, t := range a.graph.Topics() {
+		names = append(names, t.Name)
+	}
+	steady, err := a.logs.Steady(ctx, names...)
+	if err != nil {
+		return err
+	}
+	a.steady = steady
+	return a.countRekeyed(ctx)
 }
 
 // checkTopics creates what is missing on the embedded broker; on a cluster it says what differs.
@@ -191,7 +198,11 @@ const rowsMaxAge = time.Duration(topology.TombstonesKept)*time.Millisecond - 24*
 // newStore opens the rows of this instance.
 func (a *App) newStore() (services.Service, error) {
 	start := func(ctx context.Context) error {
-		meta, err := kadm.NewClient(a.logs.Client()).BrokerMetadata(ctx)
+		var meta kadm.Metadata
+		err := a.untilAnswered(ctx, askFor, func(ctx context.Context) (err error) {
+			meta, err = kadm.NewClient(a.logs.Client()).BrokerMetadata(ctx)
+			return err
+		}, answered)
 		if err != nil {
 			return fmt.Errorf("ask the cluster for its id: %w", err)
 		}

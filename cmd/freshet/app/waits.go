@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"strings"
 	"sync"
 	"time"
@@ -13,6 +15,7 @@ import (
 	"github.com/grafana/dskit/backoff"
 	"github.com/grafana/dskit/services"
 	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 // waits is what modules that are starting wait for, in words.
@@ -57,19 +60,28 @@ func (a *App) starting() string {
 const (
 	firstAsk = 100 * time.Millisecond
 	lastAsk  = 5 * time.Second
-	askFor   = 5 * time.Second // one attempt
+	askFor   = 5 * time.Second  // one attempt
+	lookFor  = 30 * time.Second // one attempt to look at all topics
 )
 
 // awaitBrokers waits until a broker answers and can do what is needed: engine and brokers may be started in any order. One that answers
 // and cannot, or does not let us in, is an error.
 func (a *App) awaitBrokers(ctx context.Context) error {
+	return a.untilAnswered(ctx, askFor, func(ctx context.Context) error { return tail.CheckBroker(ctx, a.logs.Client()) }, func(err error) bool {
+		ke, ok := errors.AsType[*kerr.Error](err)
+		return errors.Is(err, tail.ErrBroker) || ok && !ke.Retriable
+	})
+}
+
+// untilAnswered asks the brokers a question until its answer counts: no error, or one that does. Others pass.
+func (a *App) untilAnswered(ctx context.Context, within time.Duration, question func(context.Context) error, counts func(error) bool) error {
 	began := time.Now()
 	retry := backoff.New(ctx, backoff.Config{MinBackoff: firstAsk, MaxBackoff: lastAsk})
 	for {
-		attempt, cancel := context.WithTimeout(ctx, askFor)
-		err := tail.CheckBroker(attempt, a.logs.Client())
+		attempt, cancel := context.WithTimeout(ctx, within)
+		err := question(attempt)
 		cancel()
-		if ke, ok := errors.AsType[*kerr.Error](err); err == nil || errors.Is(err, tail.ErrBroker) || ok && !ke.Retriable {
+		if err == nil || counts(err) {
 			a.waits.set(clusterModule, "")
 			return err
 		}
@@ -81,6 +93,15 @@ func (a *App) awaitBrokers(ctx context.Context) error {
 		_ = level.Warn(a.logger).Log("msg", "waiting for the brokers", "brokers", a.cluster, "for", time.Since(began).Round(time.Second), "err", err)
 		retry.Wait()
 	}
+}
+
+// answered says whether an error is an answer: brokers that are slow, or have just gone, give none, and may soon.
+func answered(err error) bool {
+	if ke, ok := errors.AsType[*kerr.Error](err); ok {
+		return !ke.Retriable
+	}
+	_, network := errors.AsType[net.Error](err)
+	return !network && !kgo.IsRetryableBrokerErr(err) && !errors.Is(err, io.EOF) && !errors.Is(err, context.DeadlineExceeded)
 }
 
 // awaitStopped returns when every module has stopped, or when they have been asked to for as long as they may take. What is not committed

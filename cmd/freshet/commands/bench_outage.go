@@ -46,7 +46,7 @@ until the engine was live again, and compares all verdicts with the judgement of
 // Times of the workload before the outage and after it.
 const (
 	beforeOutage = 30 * time.Second
-	afterOutage  = 90 * time.Second
+	afterOutage  = 45 * time.Second
 )
 
 func (b *benchOutage) run(ctx context.Context, args []string, stdio *cli.Stdio) (err error) {

@@ -28,6 +28,7 @@ import (
 type setup struct {
 	at             where
 	cluster        *kafka.Cluster // where at is a cluster
+	addrs          []string       // of brokers that are there, instead of a cluster
 	set            string         // golden set: its events, contract and verdicts
 	contract       string         // contract file, if it is not the set's
 	partitions     int
@@ -78,7 +79,10 @@ func newWorld(t *testing.T, s setup) *world {
 		}
 		w.brokers = []string{fmt.Sprintf("127.0.0.1:%d", ports[0])}
 	} else {
-		w.brokers = s.cluster.Addrs()
+		w.brokers = s.addrs
+		if s.cluster != nil {
+			w.brokers = s.cluster.Addrs()
+		}
 		w.prefix = fmt.Sprintf("t%d.", time.Now().UnixNano())
 	}
 	text, err := os.ReadFile(w.contract)

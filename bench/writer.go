@@ -31,6 +31,7 @@ type Writer struct {
 	graph  *topology.Graph
 	topics map[event.Category]*topology.Topic
 	n      atomic.Int64
+	failed atomic.Pointer[error] // the first that a record met that was sent
 }
 
 // NewWriter connects.
@@ -81,30 +82,41 @@ func (w *Writer) Hold(ctx context.Context, h Held, progress func(n int64)) error
 			return err
 		}
 	}
-	var failed atomic.Pointer[error]
-	acked := func(r *kgo.Record, err error) {
-		if err != nil {
-			err = fmt.Errorf("write to partition %d of %s: %w", r.Partition, r.Topic, err)
-			failed.CompareAndSwap(nil, &err)
-		}
-	}
 	asOf := ""
 	if !h.AsOf.IsZero() {
 		asOf = fmt.Sprintf(`,"as_of":%q`, event.Of(h.AsOf))
 	}
 	for i := range h.Workflows {
-		id := fmt.Sprintf("held-%d", i)
-		w.client.Produce(ctx, w.record(event.Control, "task.started", id, h.At, h.At, `{}`), acked)
+		id := HeldID(i)
+		w.send(ctx, w.record(event.Control, "task.started", id, h.At, h.At, `{}`))
 		refs := fmt.Sprintf(`{"refs":[{"kind":"policy","key":"p%d","seq":1%s}]}`, i%h.Items, asOf)
-		w.client.Produce(ctx, w.record(event.Context, "context.loaded", id, h.At, h.At, refs), acked)
+		w.send(ctx, w.record(event.Context, "context.loaded", id, h.At, h.At, refs))
 		if i%4096 == 0 {
 			progress(int64(i))
 		}
 	}
+	return w.flush(ctx)
+}
+
+// HeldID is the id of one of the workflows that hold something.
+func HeldID(i int) string { return fmt.Sprintf("held-%d", i) }
+
+// send writes a record in the background.
+func (w *Writer) send(ctx context.Context, r *kgo.Record) {
+	w.client.Produce(ctx, r, func(r *kgo.Record, err error) {
+		if err != nil {
+			err = fmt.Errorf("write to partition %d of %s: %w", r.Partition, r.Topic, err)
+			w.failed.CompareAndSwap(nil, &err)
+		}
+	})
+}
+
+// flush waits until all that was sent is acknowledged.
+func (w *Writer) flush(ctx context.Context) error {
 	if err := w.client.Flush(ctx); err != nil {
-		return fmt.Errorf("write what is held: %w", err)
+		return fmt.Errorf("wait for acknowledgements: %w", err)
 	}
-	if err := failed.Load(); err != nil {
+	if err := w.failed.Load(); err != nil {
 		return *err
 	}
 	return nil

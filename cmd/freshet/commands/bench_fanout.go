@@ -29,7 +29,9 @@ func benchFanoutCommand() *cli.Command {
 		About: `Has many open workflows hold one item, publishes a new version of it, and waits until all of them are detections, while a few other
 workflows go on. It says how many cores are used while all of them wait and nothing comes, what was written in the time before the change, in as long a time after it (a change writes nothing for those who
 hold the item), and when the bound is crossed; how long it took from then until every workflow was found; and how long it took until the verdict
-on a decision of the other workflows could be read. Without -kafka.brokers broker and engine share the process.`,
+on a decision of the other workflows could be read. When the change comes, those who hold the item are asked about without a pause, and some
+are watched: it says how long after the change had been applied a check still did not know of it, and how long until those who watch had been
+told. Without -kafka.brokers broker and engine share the process.`,
 		Example: "freshet bench fanout -fanout.dependants 1000,100000,1000000",
 		Flags: func(f *flag.FlagSet) {
 			b.register(f)
@@ -51,6 +53,7 @@ type fanned struct {
 	Found         float64 `json:"found_s"`
 	Said          float64 `json:"committed_s"`
 	ResidentBytes int64   `json:"resident_bytes"`
+	heard
 }
 
 func (b *benchFanout) run(ctx context.Context, args []string, stdio *cli.Stdio) error {
@@ -60,7 +63,8 @@ func (b *benchFanout) run(ctx context.Context, args []string, stdio *cli.Stdio) 
 	if b.bound < 5*time.Second || b.rate < 1 {
 		return cli.Usagef("-fanout.max-staleness %s: at least 5s; -fanout.rate %d: at least 1", b.bound, b.rate)
 	}
-	results := b.format.Results(stdio, "DEPENDANTS", "CORES AT REST", "RECORDS BEFORE", "AFTER CHANGE", "AT CROSSING", "ALL FOUND s", "COMMITTED s", "LIVE P99 BEFORE s", "AFTER CHANGE s", "AT CROSSING s", "LONGEST BEFORE s", "AT CROSSING s", "RSS MiB")
+	results := b.format.Results(stdio, "DEPENDANTS", "CORES AT REST", "RECORDS BEFORE", "AFTER CHANGE", "AT CROSSING", "ALL FOUND s", "COMMITTED s", "LIVE P99 BEFORE s", "AFTER CHANGE s", "AT CROSSING s", "LONGEST BEFORE s", "AT CROSSING s", "RSS MiB",
+		"CHANGE APPLIED s", "CHECKS AFTER", "WRONG", "ALL RIGHT AFTER s", "WATCH P50 s", "WATCH MAX s")
 	for text := range strings.SplitSeq(b.dependants, ",") {
 		n, err := strconv.Atoi(strings.TrimSpace(text))
 		if err != nil || n < 1 {
@@ -72,7 +76,8 @@ func (b *benchFanout) run(ctx context.Context, args []string, stdio *cli.Stdio) 
 		}
 		seconds := func(s float64) string { return fmt.Sprintf("%.3f", s) }
 		if err := results.Add(m, cli.Count(int64(n)), seconds(m.RestCPU), cli.Count(int64(m.Before.Records)), cli.Count(int64(m.Changed.Records)), cli.Count(int64(m.Crossing.Records)), seconds(m.Found), seconds(m.Said),
-			seconds(m.Before.P99), seconds(m.Changed.P99), seconds(m.Crossing.P99), seconds(m.Before.Longest), seconds(m.Crossing.Longest), fmt.Sprint(m.ResidentBytes>>20)); err != nil {
+			seconds(m.Before.P99), seconds(m.Changed.P99), seconds(m.Crossing.P99), seconds(m.Before.Longest), seconds(m.Crossing.Longest), fmt.Sprint(m.ResidentBytes>>20),
+			seconds(m.Applied), cli.Count(m.Checks), cli.Count(m.Wrong), seconds(m.Right), seconds(m.WatchP50), seconds(m.WatchMax)); err != nil {
 			return err
 		}
 	}
@@ -89,6 +94,7 @@ func (b *benchFanout) one(ctx context.Context, n int, stdio *cli.Stdio) (m fanne
 		return m, err
 	}
 	defer func() { err = errors.Join(err, site.close()) }()
+	site.cfg.HTTPListen = "127.0.0.1:0"
 	engine, err := site.start(ctx)
 	if err != nil {
 		return m, err
@@ -122,10 +128,16 @@ func (b *benchFanout) measure(ctx context.Context, site *site, engine *running, 
 	}
 	changed := b.now()
 	if m.Changed, err = live.during(ctx, engine, func() error {
-		if err := w.Update(ctx, 0, 2, changed); err != nil {
+		h := &hearing{engine: engine.App, dependants: n, now: b.now}
+		var err error
+		m.heard, err = h.hear(ctx, func() error {
+			changed = b.now()
+			return w.Update(ctx, 0, 2, changed)
+		})
+		if err != nil {
 			return cli.Unavailable(err)
 		}
-		return pause(ctx, quiet)
+		return pause(ctx, quiet-b.now().Sub(changed))
 	}); err != nil {
 		return m, err
 	}

@@ -20,6 +20,7 @@ import (
 	"github.com/freshet-io/freshet/cmd/freshet/cli"
 	"github.com/freshet-io/freshet/embedded"
 	"github.com/freshet-io/freshet/internal/access"
+	"github.com/freshet-io/freshet/query"
 	"github.com/freshet-io/freshet/topology"
 )
 
@@ -71,6 +72,7 @@ type site struct {
 	cluster access.Cluster
 	graph   *topology.Graph
 	now     func() time.Time
+	routes  []query.Route // more of the engine's HTTP server
 	undo    []func() error
 }
 
@@ -167,6 +169,7 @@ func (s *site) start(ctx context.Context) (*running, error) {
 	if err != nil {
 		return nil, cli.Usage(err)
 	}
+	engine.AddRoutes(s.routes...)
 	r := &running{App: engine, began: s.now(), done: make(chan error, 1)}
 	ctx, r.end = context.WithCancel(ctx)
 	go func() { r.done <- engine.Run(ctx) }()

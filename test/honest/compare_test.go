@@ -28,7 +28,7 @@ func TestWhatIsWrongIsFound(t *testing.T) {
 		l.Acked(one, zero+event.Time(acked*1000))
 	}
 	answer := func(verdict string, x, applied, received float64, more string) string {
-		return fmt.Sprintf(`{"verdict":%q,"reasons":[],"at":%q,"applied_through":%q,"engine_lag_s":%v%s}`, verdict, at(x), at(applied), max(0, x-applied), more)
+		return fmt.Sprintf(`{"verdict":%q,"reasons":[],"at":%q,"applied_through":%q,"engine_lag_s":%.3f%s}`, verdict, at(x), at(applied), max(0, x-applied), more)
 	}
 	until := func(s float64) string { return fmt.Sprintf(`,"valid_until":%q`, at(s)) }
 	own := &Check{Workflow: "w", Least: map[string]int{"policy/k": 2}}

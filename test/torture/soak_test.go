@@ -223,17 +223,25 @@ func (i *instance) sum(ctx context.Context, name string) (sum float64) {
 	return sum
 }
 
-// counters are what an hour is the difference of.
+// counters are what an hour is the difference of. An instance that is busy may not answer at once.
 func (s *soak) counters(ctx context.Context, i *instance) map[string]float64 {
+	s.t.Helper()
 	all := map[string]float64{}
-	for _, name := range []string{"freshet_decisions_total", "process_cpu_seconds_total"} {
-		all[name] = i.sum(ctx, name)
-	}
-	for labels, v := range i.metric(ctx, "freshet_events_total") {
-		if strings.Contains(labels, `result="late"`) {
-			all["late"] += v
+	s.until(ctx, func() string {
+		for _, name := range []string{"freshet_decisions_total", "process_cpu_seconds_total"} {
+			all[name] = i.sum(ctx, name)
 		}
-	}
+		all["late"] = 0
+		for labels, v := range i.metric(ctx, "freshet_events_total") {
+			if strings.Contains(labels, `result="late"`) {
+				all["late"] += v
+			}
+		}
+		if all["process_cpu_seconds_total"] == 0 {
+			return i.id + " does not say what it counts"
+		}
+		return ""
+	})
 	return all
 }
 
@@ -269,7 +277,7 @@ func (s *soak) close(ctx context.Context, i *instance, h *hour, was, is map[stri
 	s.t.Log(h)
 }
 
-const hourHeader = "| hour | events | decisions | workflow rows | open | stale held | versions | live heap MiB | RSS MiB | state MiB | compacted topics MiB | inputs MiB | verdicts MiB | CPU s |"
+const hourHeader = "| hour | events | decisions | workflow rows | open | stale held | versions | live heap MiB | RSS MiB | state MiB | compacted topics MiB | inputs MiB | other topics MiB | CPU s |"
 
 func (h *hour) String() string {
 	mib := func(n int64) string { return fmt.Sprintf("%.1f", float64(n)/(1<<20)) }

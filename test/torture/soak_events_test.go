@@ -141,7 +141,7 @@ func (s *soaking) endless(id string, at time.Time) {
 	}
 }
 
-// tables follows the tables' changelogs: the rows of workflows, and how many versions each row of versions has.
+// tables follows the tables' changelogs: the rows of workflows, and how many versions of the kind that has a limit of a few.
 type tables struct {
 	w        *world
 	client   *kgo.Client
@@ -168,7 +168,7 @@ func (b *tables) poll(ctx context.Context) {
 			if b.rows[key] = true; r.Value == nil {
 				delete(b.rows, key)
 			}
-		case strings.HasPrefix(key, topology.ControlPrefix+"v"):
+		case strings.HasPrefix(key, topology.ControlPrefix+"v") && strings.HasSuffix(key[:strings.LastIndexByte(key, '/')+1], "feature/"):
 			delete(b.versions, key)
 			if r.Value == nil {
 				return

@@ -109,10 +109,11 @@ func New(cfg Config, logger log.Logger) (*App, error) {
 
 // Run starts the target and runs it until ctx ends or a module fails.
 func (a *App) Run(ctx context.Context) error {
-	if err := limitMemory(a.cfg.MemoryLimit); err != nil {
+	limit, err := limitMemory(a.cfg.MemoryLimit)
+	if err != nil {
 		return err
 	}
-	var err error
+	a.fit(limit)
 	if a.services, err = a.modules.InitModuleServices(a.cfg.Target); err != nil {
 		return fmt.Errorf("build target %s: %w", a.cfg.Target, err)
 	}
@@ -134,6 +135,7 @@ func (a *App) Run(ctx context.Context) error {
 		return fmt.Errorf("start modules: %w", err)
 	}
 	defer context.AfterFunc(stopping, a.manager.StopAsync)()
+	go rest(stopping)
 	if err := a.manager.AwaitHealthy(context.Background()); err == nil {
 		close(a.running)
 		_ = level.Info(a.logger).Log("msg", "started", "brokers", a.cluster, "http", a.httpAddr, "contract", a.current().file.Contract().Hash)

@@ -1,22 +1,25 @@
 package app
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path"
 	"runtime/debug"
+	"runtime/metrics"
 	"strconv"
 	"strings"
+	"time"
 )
 
-// limitMemory sets the soft limit of the heap and lets garbage grow to twice what lives before it is collected: the limit, not the garbage
-// collector's pace, is what keeps memory bounded.
-func limitMemory(flag string) error {
+// limitMemory sets the soft limit of the heap, which it returns, and lets garbage grow to twice what lives before it is collected: the limit,
+// not the garbage collector's pace, is what keeps memory bounded.
+func limitMemory(flag string) (int64, error) {
 	switch {
 	case flag != "":
 		n, err := parseBytes(flag)
 		if err != nil {
-			return fmt.Errorf("-memory.limit %q: %w", flag, err)
+			return 0, fmt.Errorf("-memory.limit %q: %w", flag, err)
 		}
 		debug.SetMemoryLimit(n)
 	case os.Getenv("GOMEMLIMIT") == "":
@@ -27,7 +30,47 @@ func limitMemory(flag string) error {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(200)
 	}
-	return nil
+	return debug.SetMemoryLimit(-1), nil
+}
+
+// ample is the limit from which on memory is not what decides how much is done at once.
+const ample = 4 << 30
+
+// fit has less done at once, and less kept, where the limit is below what is ample: what waits in memory is then a share of the limit.
+func (a *App) fit(limit int64) {
+	share := func(n, least int) int { return max(least, int(float64(n)*min(1, float64(limit)/ample))) }
+	g := &a.cfg.Gateway
+	g.MaxRecords, g.MaxBytes, g.CachedRows = share(g.MaxRecords, 1), share(g.MaxBytes, 1), share(g.CachedRows, 1)
+	a.cfg.MemTableBytes = share(a.cfg.MemTableBytes, min(a.cfg.MemTableBytes, 1<<20))
+}
+
+const (
+	restLook = 5 * time.Second
+	restWait = 4         // looks
+	restMost = 100 << 20 // bytes that an engine at rest allocates from one look to the next
+)
+
+// rest gives back to the system, each time work is over and a while has passed, what it took: the collector keeps it for more of it.
+func rest(ctx context.Context) {
+	t := time.NewTicker(restLook)
+	defer t.Stop()
+	allocated := []metrics.Sample{{Name: "/gc/heap/allocs:bytes"}}
+	for calm, was := 0, uint64(0); ; {
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
+		}
+		metrics.Read(allocated)
+		is := allocated[0].Value.Uint64()
+		calm++
+		if is-was > restMost {
+			calm = 0
+		}
+		if was = is; calm == restWait {
+			debug.FreeOSMemory()
+		}
+	}
 }
 
 // machineMemory returns what the cgroup or the machine has, 0 if that cannot be found out.

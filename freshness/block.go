@@ -264,11 +264,17 @@ func climb(stairs []stair, more []Availability) []stair {
 
 // ServedFrom returns since when a seq, or a later one, has been served.
 func (it *Item) ServedFrom(seq int64) (event.Time, bool) {
+	a, ok := it.Served(seq)
+	return a.Time, ok
+}
+
+// Served returns what says since when a seq, or a later one, has been served.
+func (it *Item) Served(seq int64) (Availability, bool) {
 	i := sort.Search(len(it.stairs), func(i int) bool { s := it.stairs[i]; return s[len(s)-1].Seq >= seq })
 	if i == len(it.stairs) {
-		return 0, false
+		return Availability{}, false
 	}
 	s := it.stairs[i]
 	j := sort.Search(len(s), func(j int) bool { return s[j].Seq >= seq })
-	return s[j].Time, true
+	return s[j], true
 }

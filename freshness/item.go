@@ -46,6 +46,7 @@ type ItemHead struct {
 type Availability struct {
 	Seq  int64
 	Time event.Time
+	At   Position // of the record that said so first; without a topic: a row of before has not kept it
 }
 
 // Loser is an update that lost its seq to another one. Its time is a sign of life all the same.
@@ -107,7 +108,7 @@ func (it *Item) Apply(e *event.Event, at Position, limit int) (*Item, ItemChange
 		}
 		return it.beat(Life(e))
 	case event.SourceAvailable:
-		return it.available(Availability{Seq: e.Seq, Time: e.Time}, limit)
+		return it.available(Availability{e.Seq, e.Time, at}, limit)
 	default:
 		return it, ItemChange{}
 	}

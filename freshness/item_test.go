@@ -285,7 +285,7 @@ func TestAvailabilityIsBounded(t *testing.T) {
 	}
 	for _, it := range []*Item{up, down} {
 		h := it.Head().Available
-		if len(h) != 2*limit || h[0] != (Availability{300, 300}) || h[2*limit-1] != (Availability{499, 499}) {
+		if len(h) != 2*limit || h[0] != (Availability{Seq: 300, Time: 300}) || h[2*limit-1] != (Availability{Seq: 499, Time: 499}) {
 			t.Fatalf("%d availabilities from %+v", len(h), h[0])
 		}
 	}

@@ -84,7 +84,7 @@ func (s *Server) judgeOne(w http.ResponseWriter, r *http.Request, c *auth.Client
 		return false
 	}
 	if c.Limited() && x.answer.Known() && !c.Sees(x.answer.Type()) {
-		s.foreign(w, r, c)
+		s.Foreign(w, r, c)
 		return false
 	}
 	s.Metrics.Checks.WithLabelValues(x.answer.Kind.String()).Inc()

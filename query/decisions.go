@@ -49,6 +49,7 @@ type superseding struct {
 	Used        *int64      `json:"used_seq"`
 	Version     *version    `json:"version"`
 	AvailableAt *event.Time `json:"available_at"` // when it, or a later one, began to be served; null: nobody has said so
+	AvailableBy *place      `json:"available_by"` // of the record that says so; null: there is none, or a release of before has not kept it
 }
 
 // now is how the items of a use stand at present.
@@ -115,7 +116,7 @@ func (s *Server) serveDecision(w http.ResponseWriter, r *http.Request, c *auth.C
 		s.failed(w, err)
 		return
 	}
-	s.answer(w, &x.explanation)
+	s.Answer(w, r, &x.explanation)
 }
 
 // workflow returns the row of a workflow; it has answered if there is none that the client may see here.
@@ -137,7 +138,7 @@ func (s *Server) workflow(w http.ResponseWriter, r *http.Request, c *auth.Client
 		problem.NotFound.Write(w, "nothing is known of a workflow of this id", "")
 		return nil, nil
 	case !c.Sees(row.Type.Name):
-		s.foreign(w, r, c)
+		s.Foreign(w, r, c)
 		return nil, nil
 	}
 	return e, row
@@ -217,8 +218,13 @@ func (x *explaining) superseding(c *freshness.Contract, v *freshness.Verdict) []
 			one.Used = &it.Seq
 		}
 		if said := c.Contexts[it.Kind]; said != nil && said.Reported {
-			if at, ok := x.Sources.Item(it.Kind, it.Key).ServedFrom(by.Seq); ok {
-				one.AvailableAt = &at
+			if a, ok := x.Sources.Item(it.Kind, it.Key).Served(by.Seq); ok {
+				one.AvailableAt = &a.Time
+				if a.At.Topic != "" {
+					at := placeOf(a.At)
+					one.AvailableBy = &at
+					x.cite(a.Time, event.SourceAvailable.String(), a.At)
+				}
 			}
 		}
 		all = append(all, one)

@@ -64,12 +64,20 @@ func (s *Server) guarded(route Route) http.Handler {
 			route.Handler(w, r, passed)
 			return
 		}
-		c := s.anyone
-		if s.tokens != nil {
-			token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-			if c = s.tokens.Client(token); !ok || c == nil {
-				s.deny(r, "", problem.NoToken.Name)
-				problem.NoToken.Write(w, "send Authorization: Bearer and a token", "")
+		c, inside := r.Context().Value(insideKey{}).(*auth.Client)
+		switch {
+		case inside:
+		case s.auth == nil:
+			c = s.anyone
+		default:
+			var reason auth.Reason
+			if c, reason = s.auth.Client(r); c == nil {
+				s.deny(r, "", reason.String())
+				kind := problem.NoToken
+				if reason == auth.NoKeys {
+					kind = problem.NoKeys
+				}
+				kind.Write(w, reason.Detail(), "")
 				return
 			}
 		}
@@ -78,7 +86,7 @@ func (s *Server) guarded(route Route) http.Handler {
 			problem.Forbidden.Write(w, fmt.Sprintf("the scope %s is needed", route.Scope), "")
 			return
 		}
-		if !c.Allow() {
+		if !inside && !c.Allow() {
 			s.deny(r, c.Name, problem.TooMany.Name)
 			problem.TooMany.Write(w, "", "")
 			return
@@ -87,8 +95,8 @@ func (s *Server) guarded(route Route) http.Handler {
 	})
 }
 
-// foreign refuses a client what belongs to a workflow type that it may not see.
-func (s *Server) foreign(w http.ResponseWriter, r *http.Request, c *auth.Client) {
+// Foreign refuses a client what belongs to a workflow type that it may not see.
+func (s *Server) Foreign(w http.ResponseWriter, r *http.Request, c *auth.Client) {
 	s.deny(r, c.Name, "workflow-type")
 	problem.Forbidden.Write(w, "the token does not allow workflows of this type", "")
 }

@@ -2,17 +2,22 @@ package query
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/freshet-io/freshet/event"
 	"github.com/freshet-io/freshet/internal/metrics"
+	"github.com/freshet-io/freshet/query/auth"
 	"github.com/go-kit/log"
 )
 
@@ -42,8 +47,8 @@ func TestWhoMayAskWhat(t *testing.T) {
   - {name: slow, tokens: [%s], scopes: [check], rate: 0.001}
 `, "one", "two", "refund", "triage", "slow")
 	f := refund(t)
-	var log bytes.Buffer
-	s := f.serveLogging(t, Config{TokensFile: file}, &log)
+	var log logged
+	s := f.serveLogging(t, Config{Auth: auth.Config{TokensFile: file}}, &log)
 	h := s.Handler(false)
 	for _, c := range []struct{ token, method, path, want string }{
 		{"", "POST", "/v1/check", "401 no-token"},
@@ -73,8 +78,11 @@ func TestWhoMayAskWhat(t *testing.T) {
 		if w.Header().Get("Cache-Control") != "no-store" {
 			t.Errorf("%s may be cached", c.path)
 		}
+		if (w.Code == 429) != (w.Header().Get("Retry-After") != "") {
+			t.Errorf("%s: %d, try again after %q", c.path, w.Code, w.Header().Get("Retry-After"))
+		}
 	}
-	for _, want := range []string{"why=no-token", "client=triage", "why=workflow-type", "route=\"POST /v1/check\"", "client=slow"} {
+	for _, want := range []string{"why=no-token", "why=unknown-token", "client=triage", "why=workflow-type", "route=\"POST /v1/check\"", "client=slow"} {
 		if !strings.Contains(log.String(), want) {
 			t.Errorf("the audit lacks %s:\n%s", want, &log)
 		}
@@ -96,7 +104,7 @@ func TestWhoMayAskWhat(t *testing.T) {
 func TestTokensAreRotated(t *testing.T) {
 	file := tokensFile(t, "clients: [{name: a, tokens: [%s], scopes: [check]}]\n", "old")
 	f := refund(t)
-	s := f.serve(t, Config{TokensFile: file})
+	s := f.serve(t, Config{Auth: auth.Config{TokensFile: file}})
 	status := func(token string) int {
 		r := request("POST", "/v1/check", `{"workflow":"w"}`)
 		r.Header.Set("Authorization", "Bearer "+token)
@@ -169,8 +177,75 @@ func problemOf(w *httptest.ResponseRecorder) string {
 	return name
 }
 
+// Only so many may wait for a record at a time; the others are told to come back.
+func TestTooManyWait(t *testing.T) {
+	f := refund(t)
+	f.live(zero + 100*second)
+	s := f.serve(t, Config{MaxWaiters: 1})
+	waits := func() *http.Request {
+		return request("POST", "/v1/check", `{"workflow":"w","wait_s":30,"at_least":[{"topic":"workflow.context","partition":0,"offset":99}]}`)
+	}
+	ctx, leave := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		ask(s.Handler(true), waits().WithContext(ctx))
+	}()
+	for deadline := time.Now().Add(30 * time.Second); len(s.waiters) == 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("nobody waits")
+		}
+	}
+	if w := ask(s.Handler(true), waits()); w.Code != 429 || problemOf(w) != "too-many-waiters" || w.Header().Get("Retry-After") == "" {
+		t.Errorf("the second: %d %v %s", w.Code, w.Header(), w.Body)
+	}
+	if status, got := post(t, s.Handler(true), "/v1/check", `{"workflow":"w"}`); status != 200 || got["verdict"] != "fresh" {
+		t.Errorf("who does not wait: %d %v", status, got)
+	}
+	leave()
+	<-done
+	if len(s.waiters) != 0 {
+		t.Error("who has gone still waits")
+	}
+}
+
+// The body of a request to the tools is bounded like any other.
+func TestALargeRequestToTheTools(t *testing.T) {
+	h := refund(t).serve(t, Config{MaxBodyBytes: 1000}).Handler(true)
+	call := func(workflow string) *httptest.ResponseRecorder {
+		r := request("POST", "/mcp", `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"check_freshness","arguments":{"workflow":"`+workflow+`"}}}`)
+		r.Header.Set("Content-Type", "application/json")
+		r.Header.Set("Accept", "application/json, text/event-stream")
+		return ask(h, r)
+	}
+	if w := call("w"); w.Code != 200 || !strings.Contains(w.Body.String(), `"verdict"`) {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+	if w := call(strings.Repeat("w", 2000)); w.Code < 400 || w.Code >= 500 {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+}
+
+// logged keeps what is logged while a server runs.
+type logged struct {
+	mu  sync.Mutex
+	all bytes.Buffer
+}
+
+func (l *logged) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.all.Write(b)
+}
+
+func (l *logged) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.all.String()
+}
+
 // serveLogging is serve with a log.
-func (f *fake) serveLogging(t *testing.T, cfg Config, to *bytes.Buffer) *Server {
+func (f *fake) serveLogging(t *testing.T, cfg Config, to io.Writer) *Server {
 	t.Helper()
 	cfg.MaxBodyBytes, cfg.MaxWaiters = 4096, 4
 	s, err := New(cfg, Deps{Now: func() event.Time { return f.now }, Metrics: metrics.New(nil), Logger: log.NewLogfmtLogger(to)})

@@ -49,7 +49,7 @@ func (s *Server) Peers(secret peer.Secret) http.Handler {
 		}
 		who, err := secret.Verify(r, body, s.Now().Go())
 		if err != nil {
-			s.deny(r, "", problem.NoToken.Name)
+			s.deny(r, "", "peer")
 			problem.NoToken.Write(w, err.Error(), "")
 			return
 		}
@@ -95,7 +95,7 @@ func (s *Server) passOn(w http.ResponseWriter, r *http.Request, c *auth.Client, 
 	if err != nil {
 		return false
 	}
-	relay(w, a)
+	s.relay(w, r, a)
 	return true
 }
 
@@ -113,16 +113,20 @@ func (s *Server) PassOn(w http.ResponseWriter, r *http.Request, c *auth.Client, 
 	if err != nil {
 		return false
 	}
-	relay(w, a)
+	s.relay(w, r, a)
 	return true
 }
 
 // relay answers with what another instance has answered.
-func relay(w http.ResponseWriter, a *peer.Answer) {
+func (s *Server) relay(w http.ResponseWriter, r *http.Request, a *peer.Answer) {
 	for _, name := range []string{"Content-Type", "Retry-After", "ETag"} {
 		if v := a.Header.Get(name); v != "" {
 			w.Header().Set(name, v)
 		}
+	}
+	if r.Method == http.MethodGet {
+		s.send(w, r, a.Status, a.Body)
+		return
 	}
 	say(w, a.Status, a.Body)
 }
@@ -238,7 +242,7 @@ func (s *Server) pageAt(r *http.Request, c *auth.Client, addr, list string, part
 		return nil, false
 	}
 	if next != nil && *next != "" {
-		p.next = (&parameters{Values: url.Values{"cursor": {*next}}}).cursor(partition + 1)
+		p.next = (&Parameters{Values: url.Values{"cursor": {*next}}}).cursor(partition + 1)
 	}
 	return p, true
 }
@@ -258,8 +262,13 @@ type gathering struct {
 }
 
 // gather begins a page as a request's parameters say.
-func gather(s *Server, e *Engine, r *http.Request, c *auth.Client, p *parameters) gathering {
+func gather(s *Server, e *Engine, r *http.Request, c *auth.Client, p *Parameters) gathering {
 	return gathering{Engine: e, server: s, r: r, client: c, only: p.partition(r), limit: p.limit(), found: []any{}, answered: []int32{}}
+}
+
+// partitions says which partitions have been looked at, of how many.
+func (g *gathering) partitions() map[string]any {
+	return map[string]any{"answered": g.answered, "of": g.Rows.Partitions()}
 }
 
 // gather goes through the partitions from a place on until the page is full. Local adds the entries of one that is here, from behind a

@@ -6,11 +6,11 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"os"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/freshet-io/freshet/query/credential"
 	"github.com/freshet-io/freshet/query/problem"
 	"github.com/go-kit/log/level"
 )
@@ -24,73 +24,52 @@ func (s *Server) HTTP(l net.Listener, local bool) (*http.Server, net.Listener, e
 	protocols.SetHTTP2(true)
 	protocols.SetUnencryptedHTTP2(true)
 	srv := &http.Server{
-		Handler: c.bounded(s, s.Handler(local)), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second, WriteTimeout: time.Minute,
+		Handler: c.bounded(s, s.Handler(local)), ReadHeaderTimeout: s.cfg.HeaderTime, ReadTimeout: 30 * time.Second, WriteTimeout: time.Minute,
 		IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10, ConnContext: c.mark, Protocols: protocols,
 	}
 	if s.cfg.CertFile == "" {
 		return srv, c, nil
 	}
-	if err := s.certificate.read(s.cfg.CertFile, s.cfg.KeyFile); err != nil {
-		return nil, nil, fmt.Errorf("-http.tls-cert-file: %w", err)
+	var err error
+	if s.held, err = credential.Open(credential.Files{Cert: s.cfg.CertFile, Key: s.cfg.KeyFile, Authorities: s.cfg.ClientCAFile}); err != nil {
+		return nil, nil, fmt.Errorf("-http.tls-*: %w", err)
 	}
-	srv.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}, GetCertificate: s.certificate.get}
+	shown := tls.NoClientCert
+	switch {
+	case s.cfg.ClientRequired:
+		shown = tls.RequireAndVerifyClientCert
+	case s.cfg.ClientCAFile != "":
+		shown = tls.VerifyClientCertIfGiven
+	}
+	srv.TLSConfig = s.held.Server(shown, "h2", "http/1.1")
 	return srv, tls.NewListener(c, srv.TLSConfig), nil
 }
 
-// Refresh reads again what may have changed on disk: tokens and certificate. What is wrong with them is said aloud; those of before stay.
+// Refresh reads again what may have changed on disk, or at the issuer of tokens. What is wrong with it is said aloud; what was read before
+// stays.
 func (s *Server) Refresh() {
-	if s.tokens != nil {
-		changed, err := s.tokens.Reread()
-		s.refreshed("tokens", changed, err)
+	if s.auth != nil {
+		s.auth.Refresh()
 	}
-	if s.cfg.CertFile != "" {
-		s.refreshed("certificate", false, s.certificate.read(s.cfg.CertFile, s.cfg.KeyFile))
+	if s.held != nil {
+		s.Reread("-http.tls-*", s.held)
 	}
 }
 
-func (s *Server) refreshed(what string, changed bool, err error) {
+// Reread reads a credential again, and says what came of it. What is how it is configured.
+func (s *Server) Reread(what string, held *credential.Credential) {
+	changed, err := held.Reread()
+	s.reread(what, changed, err)
+}
+
+func (s *Server) reread(what string, changed bool, err error) {
 	switch {
 	case err != nil:
-		_ = level.Error(s.Logger).Log("msg", "a file cannot be used, what was read before stays", "file", what, "err", err)
+		_ = level.Error(s.Logger).Log("msg", "what a flag names cannot be used, what was read before stays", "flag", what, "err", err)
 	case changed:
-		_ = level.Info(s.Logger).Log("msg", "a file has been read again", "file", what)
+		_ = level.Info(s.Logger).Log("msg", "what a flag names has been read again", "flag", what)
 	}
 }
-
-// certificate is the server's, as it was read last.
-type certificate struct {
-	mu  sync.Mutex
-	at  time.Time // of the newer of both files
-	now atomic.Pointer[tls.Certificate]
-}
-
-// read reads the files, if they are not those of before.
-func (c *certificate) read(cert, key string) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	var at time.Time
-	for _, name := range []string{cert, key} {
-		info, err := os.Stat(name)
-		if err != nil {
-			return fmt.Errorf("look at %s: %w", name, err)
-		}
-		if info.ModTime().After(at) {
-			at = info.ModTime()
-		}
-	}
-	if c.now.Load() != nil && at.Equal(c.at) {
-		return nil
-	}
-	pair, err := tls.LoadX509KeyPair(cert, key)
-	if err != nil {
-		return fmt.Errorf("read certificate %s: %w", cert, err)
-	}
-	c.now.Store(&pair)
-	c.at = at
-	return nil
-}
-
-func (c *certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) { return c.now.Load(), nil }
 
 // connections counts those that are open. What comes beyond the limit is answered once, with 503, and closed; beyond twice the limit it is
 // closed at once.

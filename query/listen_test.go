@@ -1,22 +1,20 @@
 package query
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
+	"errors"
 	"io"
-	"math/big"
 	"net"
 	"net/http"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/freshet-io/freshet/query/auth"
+	"github.com/freshet-io/freshet/query/credential"
+	"github.com/freshet-io/freshet/query/credential/issue"
 )
 
 // listen serves on a port of its own until the test ends.
@@ -66,58 +64,130 @@ func TestTooManyConnections(t *testing.T) {
 	}
 }
 
+// over asks for a check over TLS, and returns the status, the serial number of the server's certificate and the protocol.
+func over(addr string, cfg *tls.Config) (status int, serial int64, proto string, err error) {
+	tr := &http.Transport{ForceAttemptHTTP2: true, TLSClientConfig: cfg}
+	defer tr.CloseIdleConnections()
+	r, err := (&http.Client{Transport: tr}).Post("https://"+addr+"/v1/check", "application/json", strings.NewReader(`{"workflow":"w"}`))
+	if err != nil {
+		return 0, 0, "", err
+	}
+	defer r.Body.Close()
+	return r.StatusCode, r.TLS.PeerCertificates[0].SerialNumber.Int64(), r.Proto, nil
+}
+
+func trust(t *testing.T, file string) *x509.CertPool {
+	t.Helper()
+	pool, text := x509.NewCertPool(), read(t, file)
+	if !pool.AppendCertsFromPEM(text) {
+		t.Fatalf("%s has no certificate", file)
+	}
+	return pool
+}
+
+func read(t *testing.T, file string) []byte {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
 func TestTheCertificateIsReadAgain(t *testing.T) {
-	dir := t.TempDir()
-	cert, key := filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
-	certify := func(serial int64, at time.Time) {
-		k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-		if err != nil {
-			t.Fatal(err)
-		}
-		template := &x509.Certificate{SerialNumber: big.NewInt(serial), Subject: pkix.Name{CommonName: "localhost"}, DNSNames: []string{"localhost"}, NotAfter: time.Now().Add(time.Hour)}
-		der, err := x509.CreateCertificate(rand.Reader, template, template, &k.PublicKey, k)
-		if err != nil {
-			t.Fatal(err)
-		}
-		private, err := x509.MarshalECPrivateKey(k)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for name, b := range map[string]*pem.Block{cert: {Type: "CERTIFICATE", Bytes: der}, key: {Type: "EC PRIVATE KEY", Bytes: private}} {
-			if err := os.WriteFile(name, pem.EncodeToMemory(b), 0o600); err != nil {
-				t.Fatal(err)
-			}
-			if err := os.Chtimes(name, at, at); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
-	began := time.Now().Add(-time.Hour)
-	certify(1, began)
-	s := refund(t).serve(t, Config{MaxConnections: 10, CertFile: cert, KeyFile: key})
+	a := issue.NewAuthority(t)
+	files := a.Files(t)
+	s := refund(t).serve(t, Config{MaxConnections: 10, CertFile: files.Cert, KeyFile: files.Key})
 	addr := listen(t, s)
-	serial := func() (int64, string) {
-		client := &http.Client{Transport: &http.Transport{ForceAttemptHTTP2: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
-		r, err := client.Post("https://"+addr+"/v1/check", "application/json", strings.NewReader(`{"workflow":"w"}`))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer r.Body.Close()
-		return r.TLS.PeerCertificates[0].SerialNumber.Int64(), r.Proto
+	cfg := &tls.Config{RootCAs: trust(t, files.Authorities)}
+	_, first, proto, err := over(addr, cfg)
+	if err != nil || proto != "HTTP/2.0" {
+		t.Errorf("over %s: %v", proto, err)
 	}
-	if n, proto := serial(); n != 1 || proto != "HTTP/2.0" {
-		t.Errorf("certificate %d over %s", n, proto)
-	}
-	certify(2, began.Add(time.Minute))
+	a.Write(t, files)
 	s.Refresh()
-	if n, _ := serial(); n != 2 {
-		t.Errorf("certificate %d after it has changed", n)
+	if _, n, _, err := over(addr, cfg); err != nil || n != first+1 {
+		t.Errorf("certificate %d after it has changed, %v", n, err)
 	}
-	if err := os.WriteFile(cert, []byte("nothing"), 0o600); err != nil {
+	if err := os.WriteFile(files.Cert, []byte("nothing"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	s.Refresh()
-	if n, _ := serial(); n != 2 {
-		t.Errorf("certificate %d after a wrong one", n)
+	if _, n, _, err := over(addr, cfg); err != nil || n != first+1 {
+		t.Errorf("certificate %d after a wrong one, %v", n, err)
+	}
+}
+
+// A client may show a certificate instead of a token; the file of clients says whose it is.
+func TestClientsShowCertificates(t *testing.T) {
+	a, stranger := issue.NewAuthority(t), issue.NewAuthority(t)
+	server, agent, reader, nobody := a.Files(t), a.Files(t, issue.URI("spiffe://acme/agent")), a.Files(t, issue.Named("reader")), a.Files(t, issue.Named("nobody"))
+	clients := tokensFile(t, `clients:
+  - {name: agent, certificates: ["uri:spiffe://acme/agent"], scopes: [check]}
+  - {name: reader, certificates: ["cn:reader"], scopes: [read]}
+  - {name: bearer, tokens: [%s], scopes: [check]}
+`, "secret")
+	cfg := Config{MaxConnections: 10, CertFile: server.Cert, KeyFile: server.Key, ClientCAFile: server.Authorities, Auth: auth.Config{TokensFile: clients}}
+	var log logged
+	s := refund(t).serveLogging(t, cfg, &log)
+	addr := listen(t, s)
+	showing := func(files credential.Files) *tls.Config {
+		pair, err := tls.LoadX509KeyPair(files.Cert, files.Key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return &tls.Config{RootCAs: trust(t, server.Authorities), Certificates: []tls.Certificate{pair}}
+	}
+	strange := stranger.Files(t, issue.URI("spiffe://acme/agent"))
+	for name, one := range map[string]struct {
+		cfg  *tls.Config
+		want int // 0: no connection
+	}{
+		"agent": {showing(agent), 200}, "reader": {showing(reader), 403}, "nobody": {showing(nobody), 401}, "none": {&tls.Config{RootCAs: trust(t, server.Authorities)}, 401},
+		"of another authority": {showing(strange), 0}, "expired": {showing(a.Files(t, issue.URI("spiffe://acme/agent"), issue.Ended(time.Now().Add(-time.Minute)))), 0},
+	} {
+		if got, _, _, err := over(addr, one.cfg); got != one.want || (err != nil) != (one.want == 0) {
+			t.Errorf("%s: %d, %v; want %d", name, got, err, one.want)
+		}
+	}
+	if !strings.Contains(log.String(), "why=unknown-token") || strings.Contains(log.String(), "nobody") {
+		t.Errorf("the audit:\n%s", &log)
+	}
+	if err := os.WriteFile(server.Authorities, read(t, strange.Authorities), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.Refresh()
+	old, changed := showing(agent), showing(strange)
+	old.RootCAs, changed.RootCAs = trust(t, agent.Authorities), trust(t, agent.Authorities)
+	if got, _, _, err := over(addr, changed); got != 200 {
+		t.Errorf("once the authority has changed, the new one's: %d, %v", got, err)
+	}
+	if got, _, _, err := over(addr, old); err == nil {
+		t.Errorf("once the authority has changed, the old one's: %d", got)
+	}
+	cfg.ClientRequired, cfg.ClientCAFile = true, agent.Authorities
+	addr = listen(t, refund(t).serve(t, cfg))
+	if got, _, _, err := over(addr, &tls.Config{RootCAs: trust(t, agent.Authorities)}); err == nil {
+		t.Errorf("without a certificate where one is required: %d", got)
+	}
+	if got, _, _, err := over(addr, old); got != 200 {
+		t.Errorf("with one: %d, %v", got, err)
+	}
+}
+
+// A client that does not send the whole header of a request is not waited for.
+func TestASlowHeader(t *testing.T) {
+	addr := listen(t, refund(t).serve(t, Config{MaxConnections: 10, HeaderTime: 10 * time.Millisecond}))
+	conn, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := conn.Write([]byte("POST /v1/check HTTP/1.1\r\nHost: local")); err != nil {
+		t.Fatal(err)
+	}
+	_ = conn.SetReadDeadline(time.Now().Add(30 * time.Second))
+	if b, err := io.ReadAll(conn); err != nil && errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("it is still waited for: %s %v", b, err)
 	}
 }

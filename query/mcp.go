@@ -14,18 +14,21 @@ import (
 
 // serveMCP is the Model Context Protocol over streamable HTTP, without sessions: every request stands alone, and a client sees the tools
 // that its token allows. A tool asks the server's own routes, so that what holds for them holds for it.
-func (s *Server) serveMCP() Handler {
+func (s *Server) serveMCP(out schemas) Handler {
+	cache := mcp.NewSchemaCache()
 	h := mcp.NewStreamableHTTPHandler(func(r *http.Request) *mcp.Server {
-		c, _ := r.Context().Value(mcpClient{}).(*auth.Client)
-		return s.tools(c, r.Header.Get("Authorization"))
+		c, _ := r.Context().Value(insideKey{}).(*auth.Client)
+		return s.tools(c, out, cache)
 	}, &mcp.StreamableHTTPOptions{Stateless: true, JSONResponse: true})
 	return func(w http.ResponseWriter, r *http.Request, c *auth.Client) {
 		w.Header().Set("Cache-Control", "no-store")
-		h.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), mcpClient{}, c)))
+		r.Body = http.MaxBytesReader(w, r.Body, int64(s.cfg.MaxBodyBytes))
+		h.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), insideKey{}, c)))
 	}
 }
 
-type mcpClient struct{}
+// insideKey is under which the context of a request that the server makes to itself has the client for whom it does.
+type insideKey struct{}
 
 // Inputs of the tools. The descriptions are read by models.
 type (
@@ -58,26 +61,27 @@ type (
 )
 
 // tools returns a server with the tools that a client may use.
-func (s *Server) tools(c *auth.Client, authorization string) *mcp.Server {
+func (s *Server) tools(c *auth.Client, out schemas, cache *mcp.SchemaCache) *mcp.Server {
 	m := mcp.NewServer(&mcp.Implementation{Name: "freshet", Version: "1"}, &mcp.ServerOptions{
+		SchemaCache:  cache,
 		Instructions: "Before you act on something you have loaded, call check_freshness. Act only if action is proceed; reload the context and check again if it is reload; ask for approval again if it is reapprove; ask again in a moment if it is wait; do not act if it is abstain.",
 	})
-	caller := &inner{s: s, authorization: authorization}
+	caller := &inner{s: s, client: c}
 	readOnly := &mcp.ToolAnnotations{ReadOnlyHint: true, IdempotentHint: true}
 	if c.May(auth.Check) {
-		mcp.AddTool(m, &mcp.Tool{Name: "check_freshness", Annotations: readOnly, Description: "Is the context that a workflow has loaded still true? Call it right before acting. The answer's action says what to do: proceed, reload, reapprove, wait, abstain. Unknown is never fresh."},
+		mcp.AddTool(m, &mcp.Tool{Name: "check_freshness", Annotations: readOnly, OutputSchema: out["Answer"], Description: "Is the context that a workflow has loaded still true? Call it right before acting. The answer's action says what to do: proceed, reload, reapprove, wait, abstain. Unknown is never fresh."},
 			func(ctx context.Context, _ *mcp.CallToolRequest, in mcpCheck) (*mcp.CallToolResult, any, error) {
 				return caller.ask(ctx, http.MethodPost, "/v1/check", in)
 			})
 	}
 	if c.May(auth.Explain) {
-		mcp.AddTool(m, &mcp.Tool{Name: "explain_decision", Annotations: readOnly, Description: "Why did a decision get its verdict? Versions used, versions current then and now, causes with owners, approvals, tools, every revision, and what of the evidence is gone."},
+		mcp.AddTool(m, &mcp.Tool{Name: "explain_decision", Annotations: readOnly, OutputSchema: out["Explanation"], Description: "Why did a decision get its verdict? Versions used, versions current then and now, causes with owners, approvals, tools, every revision, and what of the evidence is gone."},
 			func(ctx context.Context, _ *mcp.CallToolRequest, in mcpDecision) (*mcp.CallToolResult, any, error) {
 				return caller.ask(ctx, http.MethodGet, "/v1/decisions/"+url.PathEscape(in.Workflow)+"/"+url.PathEscape(in.Decision), nil)
 			})
 	}
 	if c.May(auth.Read) {
-		mcp.AddTool(m, &mcp.Tool{Name: "list_stale", Annotations: readOnly, Description: "Which open workflows hold context that is stale now?"},
+		mcp.AddTool(m, &mcp.Tool{Name: "list_stale", Annotations: readOnly, OutputSchema: out["Workflows"], Description: "Which open workflows hold context that is stale now?"},
 			func(ctx context.Context, _ *mcp.CallToolRequest, in mcpList) (*mcp.CallToolResult, any, error) {
 				q := url.Values{"state": {"open"}, "verdict": {"stale"}}
 				for name, v := range map[string]string{"type": in.Type, "cursor": in.Cursor} {
@@ -90,7 +94,7 @@ func (s *Server) tools(c *auth.Client, authorization string) *mcp.Server {
 				}
 				return caller.ask(ctx, http.MethodGet, "/v1/workflows?"+q.Encode(), nil)
 			})
-		mcp.AddTool(m, &mcp.Tool{Name: "source_status", Annotations: readOnly, Description: "What is known of a context item: its versions, which one is current, when its source last gave a sign of life, who holds which version."},
+		mcp.AddTool(m, &mcp.Tool{Name: "source_status", Annotations: readOnly, OutputSchema: out["Source"], Description: "What is known of a context item: its versions, which one is current, when its source last gave a sign of life, who holds which version."},
 			func(ctx context.Context, _ *mcp.CallToolRequest, in mcpSource) (*mcp.CallToolResult, any, error) {
 				return caller.ask(ctx, http.MethodGet, "/v1/sources/"+url.PathEscape(in.Kind)+"/"+url.PathEscape(in.Key), nil)
 			})
@@ -98,10 +102,10 @@ func (s *Server) tools(c *auth.Client, authorization string) *mcp.Server {
 	return m
 }
 
-// inner asks the server's own routes.
+// inner asks the server's own routes, for a client.
 type inner struct {
-	s             *Server
-	authorization string
+	s      *Server
+	client *auth.Client
 }
 
 // ask asks a route. A problem is the tool's error, as the model is to read it.
@@ -113,11 +117,10 @@ func (c *inner) ask(ctx context.Context, method, path string, in any) (*mcp.Call
 			return nil, nil, err
 		}
 	}
-	r, err := http.NewRequestWithContext(ctx, method, "http://localhost"+path, bytes.NewReader(body))
+	r, err := http.NewRequestWithContext(context.WithValue(ctx, insideKey{}, c.client), method, "http://localhost"+path, bytes.NewReader(body))
 	if err != nil {
 		return nil, nil, err
 	}
-	r.Header.Set("Authorization", c.authorization)
 	w := &memory{header: http.Header{}}
 	c.s.mux.ServeHTTP(w, r)
 	var out map[string]any

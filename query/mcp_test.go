@@ -7,6 +7,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/freshet-io/freshet/query/auth"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 )
 
@@ -27,7 +28,7 @@ func TestTheToolsOfModels(t *testing.T) {
   - {name: all, tokens: [%s], scopes: [check, read, explain]}
   - {name: agent, tokens: [%s], scopes: [check]}
 `, "all", "agent")
-	addr := running(t, f, Config{TokensFile: file})
+	addr := running(t, f, Config{Auth: auth.Config{TokensFile: file}})
 	connect := func(token string) *mcp.ClientSession {
 		client := mcp.NewClient(&mcp.Implementation{Name: "test", Version: "1"}, nil)
 		session, err := client.Connect(t.Context(), &mcp.StreamableClientTransport{Endpoint: "http://" + addr + "/mcp", HTTPClient: &http.Client{Transport: bearer(token)}, DisableStandaloneSSE: true}, nil)
@@ -44,7 +45,7 @@ func TestTheToolsOfModels(t *testing.T) {
 		}
 		var names []string
 		for _, tool := range list.Tools {
-			if names = append(names, tool.Name); tool.Description == "" || tool.InputSchema == nil {
+			if names = append(names, tool.Name); tool.Description == "" || tool.InputSchema == nil || tool.OutputSchema == nil {
 				t.Errorf("%s does not say what it does", tool.Name)
 			}
 		}

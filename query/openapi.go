@@ -11,6 +11,6 @@ import (
 var openapi []byte
 
 // serveOpenAPI serves the description of the routes. Tests compare it with the routes that there are and with what they answer.
-func (s *Server) serveOpenAPI(w http.ResponseWriter, _ *http.Request, _ *auth.Client) {
-	say(w, http.StatusOK, openapi)
+func (s *Server) serveOpenAPI(w http.ResponseWriter, r *http.Request, _ *auth.Client) {
+	s.send(w, r, http.StatusOK, openapi)
 }

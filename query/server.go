@@ -8,11 +8,13 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/freshet-io/freshet/event"
 	"github.com/freshet-io/freshet/internal/metrics"
 	"github.com/freshet-io/freshet/query/auth"
 	"github.com/freshet-io/freshet/query/check"
+	"github.com/freshet-io/freshet/query/credential"
 	"github.com/freshet-io/freshet/query/problem"
 	"github.com/freshet-io/freshet/slo/budget"
 	"github.com/go-kit/log"
@@ -56,7 +58,7 @@ type Server struct {
 	cfg      Config
 	key      []byte // signs the ids of checks
 	hosts    []string
-	tokens   *auth.Tokens // nil: nobody is asked who they are
+	auth     *auth.Auth // nil: nobody is asked who they are
 	anyone   *auth.Client
 	waiters  chan struct{}
 	engine   atomic.Pointer[Engine]      // nil while the engine is not there
@@ -65,9 +67,11 @@ type Server struct {
 	patterns []string  // of the routes
 	pool     sync.Pool // *exchange
 
-	certificate certificate
-	hub         hub
-	shown       metrics.Pace // of the checks
+	compressors compressors
+
+	held  *credential.Credential // nil: HTTP without TLS
+	hub   hub
+	shown metrics.Pace // of the checks
 }
 
 // New returns a server with the routes of the checks.
@@ -83,10 +87,14 @@ func New(cfg Config, d Deps) (*Server, error) {
 	if s.key, err = cfg.Key(); err != nil {
 		return nil, err
 	}
-	if cfg.TokensFile != "" {
-		if s.tokens, err = auth.Open(cfg.TokensFile, cfg.Rate); err != nil {
-			return nil, fmt.Errorf("-auth.tokens-file: %w", err)
+	if cfg.Auth.On() {
+		if s.auth, err = auth.Open(cfg.Auth, cfg.Rate, func() time.Time { return d.Now().Go() }, s.reread); err != nil {
+			return nil, err
 		}
+	}
+	out, err := readSchemas("Answer", "Explanation", "Workflows", "Source")
+	if err != nil {
+		return nil, err
 	}
 	s.mux.HandleFunc("/", s.nowhere)
 	s.Add(
@@ -103,7 +111,7 @@ func New(cfg Config, d Deps) (*Server, error) {
 		Route{"GET /v1/status", auth.Read, s.serveStatus},
 		Route{"GET /v1/watch", auth.Read, s.serveWatch},
 		Route{"GET /openapi.json", 0, s.serveOpenAPI},
-		Route{"POST /mcp", auth.Check, s.serveMCP()},
+		Route{"POST /mcp", auth.Check, s.serveMCP(out)},
 	)
 	return s, nil
 }

@@ -14,7 +14,7 @@ func (s *Server) serveSLOs(w http.ResponseWriter, r *http.Request, c *auth.Clien
 	if e == nil {
 		return
 	}
-	if query(r).refused(w) {
+	if ReadParameters(r).Refused(w) {
 		return
 	}
 	now := s.Now()
@@ -23,11 +23,13 @@ func (s *Server) serveSLOs(w http.ResponseWriter, r *http.Request, c *auth.Clien
 		problem.NotHere.Write(w, "how the objectives stand is still being read", "")
 		return
 	}
-	seen := make([]budget.State, 0, len(states))
+	seen, lasting := make([]budget.State, 0, len(states)), make([]budget.State, 0, len(states))
 	for _, st := range states {
 		if c.Sees(st.SLO.Workflow) {
 			seen = append(seen, st)
+			st.At = 0
+			lasting = append(lasting, st)
 		}
 	}
-	s.answer(w, map[string]any{"slos": seen, "at": now})
+	s.List(w, r, map[string]any{"slos": seen, "at": now}, lasting)
 }

@@ -2,6 +2,7 @@ package query
 
 import (
 	"net/http"
+	"reflect"
 	"testing"
 
 	"github.com/freshet-io/freshet/event"
@@ -72,14 +73,21 @@ func TestWhatSupersededIsExplained(t *testing.T) {
 		if at := walk(by[0], "available_at"); reported != (at == (zero+130*second).String()) || !reported && at != nil {
 			t.Errorf("reported %v: served from %v", reported, at)
 		}
-		cited := 0
+		cited, served := 0, []any{}
 		for _, e := range got["evidence"].([]any) {
-			if walk(e, "type") == event.SourceUpdated.String() {
+			switch walk(e, "type") {
+			case event.SourceUpdated.String():
 				cited++
+			case event.SourceAvailable.String():
+				served = append(served, walk(e, "at"))
 			}
 		}
 		if cited != 3 {
 			t.Errorf("%d versions in %v", cited, got["evidence"])
+		}
+		where := map[string]any{"topic": "context.source", "partition": 0.0, "offset": 4.0}
+		if by := walk(by[0], "available_by"); reported != reflect.DeepEqual(by, where) || reported != reflect.DeepEqual(served, []any{where}) || !reported && by != nil {
+			t.Errorf("reported %v: by %v, in the evidence %v", reported, by, served)
 		}
 	}
 }

@@ -82,7 +82,7 @@ func (s *Server) serveSource(w http.ResponseWriter, r *http.Request, c *auth.Cli
 		said["applied_through"], said["complete_through"] = clock.Applied, clock.Complete
 	}
 	e.silence(said, item, kind, now)
-	s.answer(w, said)
+	s.Answer(w, r, said)
 }
 
 // basis returns from when on versions of a kind count.
@@ -245,24 +245,25 @@ func (s *Server) serveUsers(w http.ResponseWriter, r *http.Request, c *auth.Clie
 	if e == nil {
 		return
 	}
-	p := query(r, "seq", "limit", "cursor", "partition")
+	p := ReadParameters(r, "seq", "limit", "cursor", "partition")
 	l := recall{gathering: gather(s, e, r, c, p), kind: r.PathValue("kind"), key: r.PathValue("key")}
 	if text := p.Get("seq"); text != "" {
 		n, err := strconv.ParseInt(text, 10, 64)
 		if err != nil {
-			p.fail("seq %q: must be a whole number", text)
+			p.Fail("seq %q: must be a whole number", text)
 		}
 		l.seq = &n
 	}
 	from := p.cursor(e.Rows.Partitions())
-	if p.refused(w) {
+	if p.Refused(w) {
 		return
 	}
 	if err := l.run(from); err != nil {
 		s.failed(w, err)
 		return
 	}
-	s.answer(w, map[string]any{"kind": l.kind, "key": l.key, "seq": l.seq, "users": l.found, "next": l.next, "partitions": map[string]any{"answered": l.answered, "of": e.Rows.Partitions()}})
+	said := map[string]any{"kind": l.kind, "key": l.key, "seq": l.seq, "users": l.found, "next": l.next, "partitions": l.partitions()}
+	s.List(w, r, said, said)
 }
 
 // recall is a page of the decisions that used an item.

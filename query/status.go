@@ -68,5 +68,5 @@ func (s *Server) serveStatus(w http.ResponseWriter, r *http.Request, c *auth.Cli
 		st.Partitions = append(st.Partitions, other.Partitions...)
 		return nil
 	})
-	s.answer(w, st)
+	s.Answer(w, r, st)
 }

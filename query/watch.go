@@ -1,6 +1,7 @@
 package query
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -27,9 +28,14 @@ func (s *Server) serveWatch(w http.ResponseWriter, r *http.Request, c *auth.Clie
 	if e == nil {
 		return
 	}
-	p := query(r, "workflow")
-	if p.refused(w) {
+	p := ReadParameters(r, "workflow")
+	if p.Refused(w) {
 		return
+	}
+	if until, ends := c.Until(); ends {
+		ctx, cancel := context.WithTimeout(r.Context(), until.Sub(s.Now().Go()))
+		defer cancel()
+		r = r.WithContext(ctx)
 	}
 	if addr := s.elsewhere(r, p.Get("workflow")); p.Get("workflow") != "" && addr != "" && s.streamOn(w, r, c, addr) {
 		return
@@ -40,7 +46,7 @@ func (s *Server) serveWatch(w http.ResponseWriter, r *http.Request, c *auth.Clie
 			return
 		}
 		if row := x.row(); row != nil && !c.Sees(row.Type.Name) {
-			s.foreign(w, r, c)
+			s.Foreign(w, r, c)
 			return
 		}
 	}
@@ -186,13 +192,16 @@ func (x *watching) pass(s Said) error {
 	var of struct {
 		Workflow *string `json:"workflow"`
 		Type     string  `json:"workflow_type"`
+		Labels   struct {
+			Type string `json:"workflow_type"`
+		} `json:"labels"` // of an alert
 	}
 	if x.workflow != "" && s.Event == "verdict" && s.Workflow != x.workflow {
 		return nil
 	}
 	if x.client.Limited() || x.workflow != "" && s.Event != "verdict" {
 		_ = json.Unmarshal(s.Data, &of)
-		if x.client.Limited() && !x.client.Sees(of.Type) || x.workflow != "" && (of.Workflow == nil || *of.Workflow != x.workflow) {
+		if x.client.Limited() && !x.client.Sees(cmp.Or(of.Type, of.Labels.Type)) || x.workflow != "" && (of.Workflow == nil || *of.Workflow != x.workflow) {
 			return nil
 		}
 	}

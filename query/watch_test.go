@@ -77,7 +77,7 @@ func watch(t *testing.T, addr, path, last string) (<-chan sse, func()) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if resp.StatusCode != 200 || resp.Header.Get("Content-Type") != "text/event-stream" {
+	if resp.StatusCode != 200 || resp.Header.Get("Content-Type") != "text/event-stream" || resp.Header.Get("Cache-Control") != "no-store" {
 		t.Fatalf("%s: %d %v", path, resp.StatusCode, resp.Header)
 	}
 	events := make(chan sse)

@@ -48,18 +48,19 @@ func (s *Server) serveWorkflows(w http.ResponseWriter, r *http.Request, c *auth.
 	if e == nil {
 		return
 	}
-	p := query(r, "state", "verdict", "type", "limit", "cursor", "partition")
+	p := ReadParameters(r, "state", "verdict", "type", "limit", "cursor", "partition")
 	l := listing{gathering: gather(s, e, r, c, p), now: s.Now(), kind: p.Get("type"),
-		state: p.oneOf("state", workflowStates()...), verdict: p.oneOf("verdict", "fresh", "stale", "unknown")}
+		state: p.OneOf("state", workflowStates()...), verdict: p.OneOf("verdict", "fresh", "stale", "unknown")}
 	from := p.cursor(e.Rows.Partitions())
-	if p.refused(w) {
+	if p.Refused(w) {
 		return
 	}
 	if err := l.run(from); err != nil {
 		s.failed(w, err)
 		return
 	}
-	s.answer(w, map[string]any{"workflows": l.found, "next": l.next, "partitions": map[string]any{"answered": l.answered, "of": e.Rows.Partitions()}})
+	said := map[string]any{"workflows": l.found, "next": l.next, "partitions": l.partitions()}
+	s.List(w, r, said, said)
 }
 
 // listing is a page of workflows that is being put together.
@@ -196,7 +197,7 @@ func (s *Server) serveWorkflow(w http.ResponseWriter, r *http.Request, c *auth.C
 	if row.Over.Set {
 		open["ended_by"] = row.Over.Type.String()
 	}
-	s.answer(w, open)
+	s.Answer(w, r, open)
 }
 
 // detection is a stale item that an open workflow holds.
@@ -273,9 +274,9 @@ func (s *Server) serveTimeline(w http.ResponseWriter, r *http.Request, c *auth.C
 	if row == nil {
 		return
 	}
-	p := query(r, "limit", "cursor")
+	p := ReadParameters(r, "limit", "cursor")
 	limit, from := p.limit(), p.cursor(e.Rows.Partitions())
-	if p.refused(w) {
+	if p.Refused(w) {
 		return
 	}
 	first := 0
@@ -304,10 +305,11 @@ func (s *Server) serveTimeline(w http.ResponseWriter, r *http.Request, c *auth.C
 			gone++
 		}
 	}
-	s.answer(w, map[string]any{
+	said := map[string]any{
 		"workflow": row.ID, "events": events, "total": len(row.Lines), "next": next,
 		"completeness": map[string]any{"gone": gone, "left_out": row.Cut.Lines},
-	})
+	}
+	s.List(w, r, said, said)
 }
 
 // lineKey names a line so that the next page begins behind it, whatever comes before it meanwhile.

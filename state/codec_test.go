@@ -166,7 +166,7 @@ func goldenRows(t testing.TB) map[string][]byte {
 	detect(w)
 	return map[string][]byte{
 		"workflow.v2": row, "workflow-detections.v2": AppendWorkflow(nil, w),
-		"head.v1":  AppendHead(nil, &head),
+		"head.v2":  AppendHead(nil, &head),
 		"chunk.v1": AppendChunk(nil, it.ChunkVersions(0)),
 	}
 }
@@ -230,10 +230,37 @@ func TestRowsOfFormerVersionsAreRead(t *testing.T) {
 	}
 }
 
+// A head of the version before is read: where an availability was read is not known of it.
+func TestHeadsOfTheVersionBefore(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join("testdata", "head.v1.hex"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	row, err := hex.DecodeString(strings.TrimSpace(string(text)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := DecodeHead(row)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, items := golden(t, "adversarial-1")
+	want := items["doc/d0"].Head()
+	for i := range want.Available {
+		want.Available[i].At = freshness.Position{}
+	}
+	if len(want.Available) == 0 || !reflect.DeepEqual(got, want) {
+		t.Errorf("%+v, want %+v", got, want)
+	}
+	if again := AppendHead(nil, &got); again[0] != headVersion {
+		t.Errorf("it is written as version %d", again[0])
+	}
+}
+
 func TestRowsThatCannotBeReadAreRefused(t *testing.T) {
 	read := map[string]func([]byte) error{
 		"workflow.v2": func(b []byte) error { _, err := DecodeWorkflow("w", b, nil); return err },
-		"head.v1":     func(b []byte) error { _, err := DecodeHead(b); return err },
+		"head.v2":     func(b []byte) error { _, err := DecodeHead(b); return err },
 		"chunk.v1":    func(b []byte) error { _, err := DecodeChunk(b, 0, nil); return err },
 	}
 	for name, row := range goldenRows(t) {

@@ -2,6 +2,7 @@ package state
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/freshet-io/freshet/event"
 	"github.com/freshet-io/freshet/freshness"
@@ -9,8 +10,9 @@ import (
 
 // Versions of the rows of the sources table: an item's head, and one chunk of its versions.
 const (
-	headVersion  = 1
-	chunkVersion = 1
+	headVersion       = 2
+	headVersionBefore = 1 // it did not say where availabilities had been read
+	chunkVersion      = 1
 )
 
 // AppendHead appends the head row of an item.
@@ -26,9 +28,14 @@ func AppendHead(b []byte, h *freshness.ItemHead) []byte {
 		w.time(h.CutTime)
 	}
 	w.uint(uint64(len(h.Available)))
+	offset := int64(0)
 	for _, a := range h.Available {
 		w.int(a.Seq)
 		w.time(a.Time)
+		w.name(a.At.Topic)
+		w.uint(uint64(a.At.Partition))
+		w.int(a.At.Offset - offset)
+		offset = a.At.Offset
 	}
 	w.uint(uint64(len(h.Losers)))
 	for _, l := range h.Losers {
@@ -42,10 +49,10 @@ func AppendHead(b []byte, h *freshness.ItemHead) []byte {
 // DecodeHead reads the head row of an item.
 func DecodeHead(b []byte) (freshness.ItemHead, error) {
 	var h freshness.ItemHead
-	if len(b) == 0 || b[0] != headVersion {
-		return h, fmt.Errorf("%w: item head of version %v, this release reads %d", ErrRow, b[:min(1, len(b))], headVersion)
+	if len(b) == 0 || b[0] < headVersionBefore || b[0] > headVersion {
+		return h, fmt.Errorf("%w: item head of version %v, this release reads %d and %d", ErrRow, b[:min(1, len(b))], headVersionBefore, headVersion)
 	}
-	r := reader{b: b[1:]}
+	r := reader{b: b[1:], intern: strings.Clone} // a head outlives its row
 	v := r.byte()
 	h.HasLife, h.HasCut = r.flag(v, 0), r.flag(v, 1)
 	h.Next = uint32(r.uint())
@@ -57,8 +64,14 @@ func DecodeHead(b []byte) (freshness.ItemHead, error) {
 	}
 	if n := r.count(); n > 0 {
 		h.Available = make([]freshness.Availability, n)
+		offset := int64(0)
 		for i := range h.Available {
-			h.Available[i] = freshness.Availability{Seq: r.int(), Time: r.time()}
+			a := &h.Available[i]
+			if a.Seq, a.Time = r.int(), r.time(); b[0] >= headVersion {
+				a.At.Topic, a.At.Partition = r.name(), int32(r.uint())
+				offset += r.int()
+				a.At.Offset = offset
+			}
 		}
 	}
 	if n := r.count(); n > 0 {

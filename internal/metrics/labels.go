@@ -138,7 +138,7 @@ func closedValues(series, label string) []string {
 	case "superseded_since":
 		return []string{"true", "false"}
 	case "why":
-		return []string{"no-token", "forbidden", "workflow-type", "foreign-host", "foreign-origin", "too-many-requests", "too-many-waiters", "too-many-watchers", "too-many-connections"}
+		return []string{"unknown-token", "no-token", "malformed-token", "bad-algorithm", "unknown-key", "bad-signature", "wrong-issuer", "wrong-audience", "expired", "too-early", "no-keys", "peer", "forbidden", "workflow-type", "foreign-host", "foreign-origin", "too-many-requests", "too-many-waiters", "too-many-watchers", "too-many-connections"}
 	case "limit":
 		return []string{"items", "loads", "uses", "steps", "lines", "refs", "versions", "detections", "alerts"}
 	case "hop":

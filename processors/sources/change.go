@@ -87,12 +87,16 @@ func headChange(old, head freshness.ItemHead) (from event.Time, changed bool) {
 	if head.HasCut && old.HasCut && head.CutTime > old.CutTime && head.Cut == old.Cut {
 		note(old.CutTime) // an update that had been left out already
 	}
-	known := make(map[freshness.Availability]bool, len(old.Available))
+	type served struct {
+		seq  int64
+		from event.Time
+	}
+	known := make(map[served]bool, len(old.Available))
 	for _, a := range old.Available {
-		known[a] = true
+		known[served{a.Seq, a.Time}] = true
 	}
 	for _, a := range head.Available {
-		if !known[a] {
+		if !known[served{a.Seq, a.Time}] {
 			note(a.Time)
 		}
 	}

@@ -3,12 +3,13 @@ package peer
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"time"
+
+	"github.com/freshet-io/freshet/query/credential"
 )
 
 // Asker asks other instances.
@@ -27,17 +28,18 @@ const (
 	idleConns = 90 * time.Second
 )
 
-// NewAsker returns an Asker. Security is nil for plaintext.
-func NewAsker(secret Secret, security *tls.Config, now func() time.Time) *Asker {
+// NewAsker returns an Asker. Held is what instances show each other, nil for plaintext.
+func NewAsker(secret Secret, held *credential.Credential, now func() time.Time) *Asker {
 	a := &Asker{secret: secret, scheme: "http", now: now}
-	if security != nil {
+	d := &net.Dialer{Timeout: dialTime}
+	t := &http.Transport{DialContext: d.DialContext, MaxConnsPerHost: perPeer, MaxIdleConnsPerHost: kept, IdleConnTimeout: idleConns, DisableCompression: true}
+	if held != nil {
 		a.scheme = "https"
+		t.DialTLSContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+			return held.Dial(ctx, d, network, addr, dialTime)
+		}
 	}
-	a.http = &http.Client{Transport: &http.Transport{
-		DialContext:     (&net.Dialer{Timeout: dialTime}).DialContext,
-		TLSClientConfig: security, TLSHandshakeTimeout: dialTime, MaxConnsPerHost: perPeer, MaxIdleConnsPerHost: kept, IdleConnTimeout: idleConns,
-		DisableCompression: true,
-	}}
+	a.http = &http.Client{Transport: t}
 	return a
 }
 

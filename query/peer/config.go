@@ -2,13 +2,13 @@ package peer
 
 import (
 	"bytes"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"flag"
 	"fmt"
 	"net"
 	"os"
+
+	"github.com/freshet-io/freshet/query/credential"
 )
 
 // Config says how instances reach each other.
@@ -26,7 +26,7 @@ func (c *Config) RegisterFlags(f *flag.FlagSet) {
 	f.StringVar(&c.Listen, "peer.listen", "", "Address at which other instances ask this one for workflows that it has. Empty: it is not asked, and asks nobody.")
 	f.StringVar(&c.Advertise, "peer.advertise", "", "Address under which they reach it. Empty: that of -peer.listen.")
 	f.StringVar(&c.SecretFile, "peer.secret-file", "", "File with the secret by which instances recognize each other, at least 16 bytes. Required with -peer.listen.")
-	f.StringVar(&c.CertFile, "peer.tls-cert-file", "", "Certificate (PEM) that this instance shows to the others, asking and asked; with -peer.tls-key-file and -peer.tls-ca-file. Empty: no TLS between instances.")
+	f.StringVar(&c.CertFile, "peer.tls-cert-file", "", "Certificate (PEM) that this instance shows to the others, asking and asked; with -peer.tls-key-file and -peer.tls-ca-file, all read again when they change. Empty: no TLS between instances.")
 	f.StringVar(&c.KeyFile, "peer.tls-key-file", "", "Its key (PEM).")
 	f.StringVar(&c.CAFile, "peer.tls-ca-file", "", "The authority (PEM) that has signed the instances' certificates.")
 }
@@ -76,32 +76,14 @@ func (c *Config) Secret() (Secret, error) {
 	return Secret(b), nil
 }
 
-// TLS returns how instances speak to each other, nil for plaintext. The certificate is read again for every connection.
-func (c *Config) TLS() (*tls.Config, error) {
+// Credential reads how instances speak to each other, nil for plaintext.
+func (c *Config) Credential() (*credential.Credential, error) {
 	if c.CertFile == "" {
 		return nil, nil
 	}
-	pem, err := os.ReadFile(c.CAFile)
+	held, err := credential.Open(credential.Files{Cert: c.CertFile, Key: c.KeyFile, Authorities: c.CAFile})
 	if err != nil {
-		return nil, fmt.Errorf("-peer.tls-ca-file: %w", err)
+		return nil, fmt.Errorf("-peer.tls-*: %w", err)
 	}
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("-peer.tls-ca-file %q: there is no PEM certificate in it", c.CAFile)
-	}
-	read := func() (*tls.Certificate, error) {
-		cert, err := tls.LoadX509KeyPair(c.CertFile, c.KeyFile)
-		if err != nil {
-			return nil, fmt.Errorf("-peer.tls-cert-file %q: %w", c.CertFile, err)
-		}
-		return &cert, nil
-	}
-	if _, err := read(); err != nil {
-		return nil, err
-	}
-	return &tls.Config{
-		MinVersion: tls.VersionTLS12, RootCAs: pool, ClientCAs: pool, ClientAuth: tls.RequireAndVerifyClientCert,
-		GetCertificate:       func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return read() },
-		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return read() },
-	}, nil
+	return held, nil
 }

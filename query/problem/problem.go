@@ -23,6 +23,7 @@ var (
 	BadBody      = Kind{"bad-body", http.StatusBadRequest, "The request's body cannot be used", 0}
 	BadParameter = Kind{"bad-parameter", http.StatusBadRequest, "A parameter cannot be used", 0}
 	NoToken      = Kind{"no-token", http.StatusUnauthorized, "The request carries no token that is known", 0}
+	NoKeys       = Kind{"no-keys", http.StatusServiceUnavailable, "The keys that tokens are signed with could not be read yet", 1}
 	Forbidden    = Kind{"forbidden", http.StatusForbidden, "The token does not allow this", 0}
 	ForeignHost  = Kind{"foreign-host", http.StatusForbidden, "The request was made to a name that is not this server's", 0}
 	ForeignPage  = Kind{"foreign-origin", http.StatusForbidden, "The request was made by a page of another site", 0}
@@ -42,7 +43,7 @@ var (
 // Kinds returns every kind.
 func Kinds() []Kind {
 	return []Kind{
-		BadBody, BadParameter, NoToken, Forbidden, ForeignHost, ForeignPage, NotFound, BadMethod, Stale, TooLarge, TooMany, TooManyWait,
+		BadBody, BadParameter, NoToken, NoKeys, Forbidden, ForeignHost, ForeignPage, NotFound, BadMethod, Stale, TooLarge, TooMany, TooManyWait,
 		TooManyWatch, TooManyConns, Unknown, NotHere, Internal,
 	}
 }

@@ -77,8 +77,10 @@ type Told struct {
 	At       event.Time `json:"at"`
 }
 
-func (a *App) serveAlerts(w http.ResponseWriter, r *http.Request, _ *auth.Client) {
-	if !a.evaluates(w) {
+func (a *App) serveAlerts(w http.ResponseWriter, r *http.Request, c *auth.Client) {
+	p := query.ReadParameters(r, "status")
+	status := p.OneOf("status", "firing", "resolved")
+	if p.Refused(w) || !a.evaluates(w) {
 		return
 	}
 	rows, here := a.alerts.Rows()
@@ -87,9 +89,8 @@ func (a *App) serveAlerts(w http.ResponseWriter, r *http.Request, _ *auth.Client
 		return
 	}
 	out := Alerts{Alerts: []Alert{}, At: a.mono.Now()}
-	status := r.URL.Query().Get("status")
 	for _, row := range rows {
-		if status != "" && status != row.Status.String() {
+		if status != "" && status != row.Status.String() || c.Limited() && !c.Sees(row.Labels["workflow_type"]) {
 			continue
 		}
 		one := Alert{RawMessage: row.JSON(), Told: []Told{}}
@@ -98,16 +99,20 @@ func (a *App) serveAlerts(w http.ResponseWriter, r *http.Request, _ *auth.Client
 		}
 		out.Alerts = append(out.Alerts, one)
 	}
-	answer(w, out)
+	a.query.List(w, r, out, out.Alerts)
 }
 
-func (a *App) serveWhy(w http.ResponseWriter, r *http.Request, _ *auth.Client) {
-	name := r.URL.Query().Get("name")
-	if !slices.Contains(alerts.Names(), name) {
-		problem.BadParameter.Write(w, "name must be one of the alerts' names", "name")
+func (a *App) serveWhy(w http.ResponseWriter, r *http.Request, c *auth.Client) {
+	p := query.ReadParameters(r, "name")
+	name := p.OneOf("name", alerts.Names()...)
+	if c.Limited() {
+		a.query.Foreign(w, r, c) // what is found is of all workflow types
 		return
 	}
-	if !a.evaluates(w) {
+	if name == "" {
+		p.Fail("name must be one of the alerts' names: %v", alerts.Names())
+	}
+	if p.Refused(w) || !a.evaluates(w) {
 		return
 	}
 	findings, here := a.alerts.Why(name)
@@ -115,7 +120,7 @@ func (a *App) serveWhy(w http.ResponseWriter, r *http.Request, _ *auth.Client) {
 		problem.NotHere.Write(w, "another instance evaluates alerts", "")
 		return
 	}
-	answer(w, struct {
+	a.query.Answer(w, r, struct {
 		Name     string           `json:"name"`
 		Findings []alerts.Finding `json:"findings"`
 	}{name, append([]alerts.Finding{}, findings...)})
@@ -125,14 +130,17 @@ func (a *App) serveTest(w http.ResponseWriter, r *http.Request, _ *auth.Client) 
 	if !a.evaluates(w) {
 		return
 	}
-	owner := r.URL.Query().Get("owner")
+	p := query.ReadParameters(r, "owner")
+	owner := p.Get("owner")
 	if a.owners()[owner] == nil {
-		problem.BadParameter.Write(w, "the contract in force has no such owner", "owner")
+		p.Fail("owner %q: the contract in force has no such owner", owner)
+	}
+	if p.Refused(w) {
 		return
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), testTime)
 	defer cancel()
-	answer(w, struct {
+	a.query.Answer(w, r, struct {
 		Owner   string            `json:"owner"`
 		Results []dispatch.Result `json:"results"`
 	}{owner, a.dispatcher.Test(ctx, owner)})
@@ -149,15 +157,4 @@ func (a *App) evaluates(w http.ResponseWriter) bool {
 	}
 	problem.NotHere.Write(w, "this server does not evaluate alerts", "")
 	return false
-}
-
-func answer(w http.ResponseWriter, v any) {
-	b, err := json.Marshal(v)
-	if err != nil {
-		problem.Internal.Write(w, err.Error(), "")
-		return
-	}
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Cache-Control", "no-store")
-	_, _ = w.Write(append(b, '\n'))
 }

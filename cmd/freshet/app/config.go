@@ -93,8 +93,8 @@ func (c *Config) Validate() error {
 		switch {
 		case err != nil:
 			errs = append(errs, fmt.Errorf("-http.listen %q: must be host:port", c.HTTPListen))
-		case !c.Insecure && c.Query.TokensFile == "" && host != "localhost" && (ip == nil || !ip.IsLoopback()):
-			errs = append(errs, fmt.Errorf("-http.listen %q: other machines could reach it and nobody would be asked who they are; use a loopback address, give -auth.tokens-file, or say -insecure", c.HTTPListen))
+		case !c.Insecure && !c.Query.Auth.On() && host != "localhost" && (ip == nil || !ip.IsLoopback()):
+			errs = append(errs, fmt.Errorf("-http.listen %q: other machines could reach it and nobody would be asked who they are; use a loopback address, give -auth.tokens-file or -auth.jwt.issuer, or say -insecure", c.HTTPListen))
 		}
 	}
 	for _, b := range c.brokers() {

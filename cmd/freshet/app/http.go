@@ -18,7 +18,10 @@ import (
 // operations are the routes of those who run the engine.
 func (a *App) operations() []query.Route {
 	plain := func(f http.HandlerFunc) query.Handler {
-		return func(w http.ResponseWriter, r *http.Request, _ *auth.Client) { f(w, r) }
+		return func(w http.ResponseWriter, r *http.Request, _ *auth.Client) {
+			w.Header().Set("Cache-Control", "no-store")
+			f(w, r)
+		}
 	}
 	metrics := promhttp.HandlerFor(a.reg, promhttp.HandlerOpts{EnableOpenMetrics: true})
 	return []query.Route{
@@ -90,7 +93,6 @@ func (a *App) newHTTP() (services.Service, error) {
 
 func say(w http.ResponseWriter, status int, text string) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
 	_, _ = fmt.Fprintln(w, text)
 }

@@ -25,11 +25,11 @@ func (a *App) newPeers() (services.Service, error) {
 	if err != nil {
 		return nil, err
 	}
-	security, err := cfg.TLS()
+	held, err := cfg.Credential()
 	if err != nil {
 		return nil, err
 	}
-	a.asker = peer.NewAsker(secret, security, a.now)
+	a.asker = peer.NewAsker(secret, held, a.now)
 	a.evaluators = &query.Instances{Asker: a.asker, Book: peer.NewBook(a.cfg.InstanceID, func(ctx context.Context) ([]peer.Member, error) {
 		return members(gateway.Peers(ctx, a.logs.Client(), a.graph.Alerting.Name, a.graph.Contracts))
 	}, a.now, a.logger)}
@@ -45,18 +45,26 @@ func (a *App) newPeers() (services.Service, error) {
 		if a.peerAddr = cfg.Advertise; a.peerAddr == "" {
 			a.peerAddr = l.Addr().String()
 		}
-		if security != nil {
-			l = tls.NewListener(l, security)
+		if held != nil {
+			l = tls.NewListener(l, held.Server(tls.RequireAndVerifyClientCert))
 		}
 		go func() { failed <- srv.Serve(l) }()
 		return nil
 	}
 	run := func(ctx context.Context) error {
-		select {
-		case <-ctx.Done():
-			return nil
-		case err := <-failed:
-			return fmt.Errorf("answer other instances: %w", err)
+		tick := time.NewTicker(refreshPace)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return nil
+			case err := <-failed:
+				return fmt.Errorf("answer other instances: %w", err)
+			case <-tick.C:
+				if held != nil {
+					a.query.Reread("-peer.tls-*", held)
+				}
+			}
 		}
 	}
 	stop := func(error) error {

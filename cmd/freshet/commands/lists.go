@@ -2,7 +2,6 @@ package commands
 
 import (
 	"context"
-	"encoding/json"
 	"flag"
 	"fmt"
 	"net/url"
@@ -96,7 +95,12 @@ func (a *asking) workflow(ctx context.Context, id string, stdio *cli.Stdio) erro
 		} `json:"decisions"`
 	}
 	return a.get(ctx, "/v1/workflows/"+url.PathEscape(id), &one, stdio, []string{"USED AT", "DECISION", "USE", "REV", "VERDICT"}, func(r *cli.Results) error {
-		fmt.Fprintf(stdio.Out, "%s, %s, %s, %d events\n%s", id, nameCell(one.Type), one.State, one.Events, headline(one.Live))
+		var b strings.Builder
+		fmt.Fprintf(&b, "%s, %s, %s, %d events\n%s", id, nameCell(one.Type), one.State, one.Events, headline(one.Live))
+		for i := range one.Live.Items {
+			itemText(&b, &one.Live.Items[i], "")
+		}
+		fmt.Fprint(stdio.Out, b.String())
 		for _, d := range one.Decisions {
 			verdict := "provisional"
 			if d.Verdict != nil {
@@ -262,48 +266,4 @@ func (a *asking) status(ctx context.Context, stdio *cli.Stdio) error {
 		return cli.Nof("not ready: %s", s.Why)
 	}
 	return err
-}
-
-func watchCommand() *cli.Command {
-	a := &asking{}
-	var workflow, after string
-	var bookmarks bool
-	return &cli.Command{
-		Name:    "watch",
-		Summary: "show verdicts, detections and alerts as they come, until interrupted",
-		Example: "freshet watch -workflow wf-7f3",
-		Flags: func(f *flag.FlagSet) {
-			a.register(f)
-			f.StringVar(&workflow, "workflow", "", "Only what is about this workflow.")
-			f.StringVar(&after, "after", "", "Go on after the event with this id.")
-			f.BoolVar(&bookmarks, "bookmarks", false, "Show the bookmarks, with the clocks, too.")
-		},
-		Run: func(ctx context.Context, args []string, stdio *cli.Stdio) error {
-			if len(args) > 0 {
-				return cli.Usagef("%q: it takes no arguments; -workflow names one", args[0])
-			}
-			c, err := a.server.client()
-			if err != nil {
-				return err
-			}
-			results := a.format.Results(stdio)
-			return a.server.asked(c.Watch(ctx, workflow, after, func(e client.Event) error {
-				if e.Name == "bookmark" && !bookmarks {
-					return nil
-				}
-				if results.JSON() {
-					return results.Add(watched{e.Name, e.ID, e.Data})
-				}
-				_, err := fmt.Fprintf(stdio.Out, "%-10s %s\n", e.Name, e.Data)
-				return err
-			}))
-		},
-	}
-}
-
-// watched is an event of a watch as it is shown.
-type watched struct {
-	Event string          `json:"event"`
-	ID    string          `json:"id"`
-	Data  json.RawMessage `json:"data"`
 }

@@ -69,7 +69,7 @@ func TestWhatTheServerKnowsIsShown(t *testing.T) {
 			"policy/refund stale: used v17@17, in force v19@19", "superseded at 2026-03-01 10:03:20.000 by v18@18, served from 2026-03-01 10:04:20.000", "source_late    █ ", "now it would be unknown (no_context)", "workflow.context/6/0 (gone)", "action.executed revision 1: fresh"}},
 		{"explain wf/1 d9", cli.ExitNo, []string{"nothing of that name"}},
 		{"workflows -state open -verdict stale -type refund -limit 5 -cursor c1", cli.ExitOK, []string{"wf/1      refund  open   stale", "-cursor c2"}},
-		{"workflows wf/1", cli.ExitOK, []string{"wf/1, refund, open, 6 events", "STALE  wf-7f3", "provisional"}},
+		{"workflows wf/1", cli.ExitOK, []string{"wf/1, refund, open, 6 events", "STALE  wf-7f3", "provisional", "policy/refund stale: used v17@17"}},
 		{"sources policy/a/b", cli.ExitOK, []string{"1 versions, last sign of life 2026-03-01T10:00:00Z, SILENT", "v17@17", "a,b,c\n", " 5 "}},
 		{"sources policy/a/b -users -seq 17", cli.ExitOK, []string{"wf/1", "@17", "5m0s"}},
 		{"slos", cli.ExitOK, []string{"refunds-fresh  99.5%      90.000%  5m -, 30d 20.00", "-25.0%", "50.0%", "page burn 14.4 over 1h and 5m"}},

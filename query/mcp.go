@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strings"
 
 	"github.com/freshet-io/freshet/query/auth"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
@@ -128,9 +129,20 @@ func (c *inner) ask(ctx context.Context, method, path string, in any) (*mcp.Call
 		return nil, nil, err
 	}
 	if w.status >= http.StatusBadRequest {
-		return &mcp.CallToolResult{IsError: true, Content: []mcp.Content{&mcp.TextContent{Text: fmt.Sprintf("%v: %v %v", out["title"], out["pointer"], out["detail"])}}}, nil, nil
+		return &mcp.CallToolResult{IsError: true, Content: []mcp.Content{&mcp.TextContent{Text: said(out)}}}, nil, nil
 	}
 	return nil, out, nil
+}
+
+// said is a problem as a line.
+func said(problem map[string]any) string {
+	parts := []string{}
+	for _, name := range []string{"title", "pointer", "detail"} {
+		if text, ok := problem[name].(string); ok {
+			parts = append(parts, text)
+		}
+	}
+	return strings.Join(parts, ": ")
 }
 
 // memory is an answer that stays in memory.

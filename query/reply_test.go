@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/freshet-io/freshet/event"
+	"github.com/freshet-io/freshet/internal/testfile"
 )
 
 // with makes a request with headers.
@@ -65,7 +66,7 @@ func TestListsHaveTags(t *testing.T) {
 
 // Large answers are compressed for whoever takes that; answers to checks never are.
 func TestWhatIsCompressed(t *testing.T) {
-	f := newFake(t, goldenDir+"/adversarial-1.contracts.yaml", lines(t, "adversarial-1.events.ndjson.gz"))
+	f := newFake(t, goldenDir+"/adversarial-1.contracts.yaml", testfile.Lines(t, goldenDir+"/adversarial-1.events.ndjson.gz"))
 	h := f.serve(t, Config{}).Handler(true)
 	for _, path := range []string{"/v1/workflows?limit=50", "/openapi.json"} {
 		plain := ask(h, with("GET", path))

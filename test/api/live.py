@@ -119,8 +119,8 @@ def fuzz(url: str, directory: Path, seed: int) -> bool:
     assert status == 200
     file, report = directory / "openapi.json", directory / "report.json"
     file.write_text(json.dumps(known(document)))
-    command = [str(Path(sys.executable).parent / "schemathesis"), "run", str(file), "--url", url, "-H", f"Authorization: Bearer {TOKEN}"]
-    command += ["--checks", "all", "-n", str(EXAMPLES), "--seed", str(seed), "--request-timeout", "30", "--continue-on-failure", "--suppress-health-check", "all"]
+    command = [str(Path(sys.executable).parent / "schemathesis"), "--config-file", str(ROOT / "test" / "api" / "schemathesis.toml"), "run", str(file), "--url", url, "-H", f"Authorization: Bearer {TOKEN}"]
+    command += ["--checks", "all", "-n", str(EXAMPLES), "--seed", str(seed), "--request-timeout", "60", "--max-response-time", "60", "--continue-on-failure", "--suppress-health-check", "all"]
     command += ["--exclude-operation-id", "watch"]  # it does not end
     command += ["--report", "json", "--report-json-path", str(report)]
     print(f"schemathesis, seed {seed}: every operation of the document but watch, {EXAMPLES} examples each and way of making them", flush=True)

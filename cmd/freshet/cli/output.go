@@ -57,6 +57,9 @@ func (r *Results) Add(v any, cells ...string) error {
 	return nil
 }
 
+// Empty says whether nothing has been added to a table.
+func (r *Results) Empty() bool { return r.json == nil && len(r.rows) == 0 && r.pending == 0 }
+
 // Flush writes the rows of the table gathered so far, with the header if it is the first time.
 func (r *Results) Flush() error {
 	if r.json != nil || len(r.rows) == 0 {

@@ -118,6 +118,9 @@ func (a *alertsAsk) list(ctx context.Context, args []string, stdio *cli.Stdio) e
 			return err
 		}
 	}
+	if results.Empty() {
+		fmt.Fprintln(stdio.Err, "none")
+	}
 	return results.Flush()
 }
 
@@ -185,6 +188,9 @@ func (a *alertsAsk) why(ctx context.Context, args []string, stdio *cli.Stdio) er
 		if err := results.Add(raw, f.ID, f.Status, f.Why, f.Detail, f.Rule, strings.Join(told, ", ")); err != nil {
 			return err
 		}
+	}
+	if results.Empty() {
+		fmt.Fprintln(stdio.Err, "nothing of that name holds or has held")
 	}
 	return results.Flush()
 }

@@ -163,7 +163,11 @@ func headline(a client.Answer) string {
 	if a.Cause != nil && a.Owner != nil {
 		fmt.Fprintf(&b, "\ncause %s, owner %s", *a.Cause, *a.Owner)
 	}
-	fmt.Fprintf(&b, "\nstale for %s, at most %s; applied through %s, %s behind", spanCell(a.Staleness), spanCell(a.StalenessUpper), instantCell(a.AppliedThrough), spanCell(a.EngineLag))
+	stale := "how stale is not known"
+	if a.Staleness != nil {
+		stale = fmt.Sprintf("stale for %s, at most %s", spanCell(a.Staleness), spanCell(a.StalenessUpper))
+	}
+	fmt.Fprintf(&b, "\n%s; applied through %s, %s behind", stale, instantCell(a.AppliedThrough), spanCell(a.EngineLag))
 	if a.ValidUntil != nil {
 		fmt.Fprintf(&b, "; holds until %s unless something changes", instantCell(a.ValidUntil))
 	}
@@ -185,12 +189,19 @@ func instantCell(t *time.Time) string {
 	return t.Format(time.RFC3339Nano)
 }
 
+// longestVersion is how much of a version's name is shown: hashes are told apart by less than all of them.
+const longestVersion = 16
+
 func versionCell(name *string, seq *int64) string {
-	switch {
-	case seq == nil:
-		return nameCell(name)
-	case name == nil || *name == "":
-		return "@" + strconv.FormatInt(*seq, 10)
+	shown := ""
+	if name != nil {
+		shown = *name
 	}
-	return *name + "@" + strconv.FormatInt(*seq, 10)
+	if r := []rune(shown); len(r) > longestVersion {
+		shown = string(r[:longestVersion-1]) + "…"
+	}
+	if seq == nil {
+		return dash(shown)
+	}
+	return shown + "@" + strconv.FormatInt(*seq, 10)
 }

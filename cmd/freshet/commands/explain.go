@@ -45,6 +45,9 @@ func (a *asking) get(ctx context.Context, path string, v any, stdio *cli.Stdio, 
 	if err := table(results); err != nil {
 		return err
 	}
+	if len(header) > 0 && results.Empty() {
+		fmt.Fprintln(stdio.Err, "none")
+	}
 	return results.Flush()
 }
 

@@ -72,6 +72,7 @@ func TestWhatTheServerKnowsIsShown(t *testing.T) {
 		{"workflows wf/1", cli.ExitOK, []string{"wf/1, refund, open, 6 events", "STALE  wf-7f3", "provisional", "policy/refund stale: used v17@17"}},
 		{"sources policy/a/b", cli.ExitOK, []string{"1 versions, last sign of life 2026-03-01T10:00:00Z, SILENT", "v17@17", "a,b,c\n", " 5 "}},
 		{"sources policy/a/b -users -seq 17", cli.ExitOK, []string{"wf/1", "@17", "5m0s"}},
+		{"workflows none", cli.ExitNo, []string{"nothing of that name"}},
 		{"slos", cli.ExitOK, []string{"refunds-fresh  99.5%      90.000%  5m -, 30d 20.00", "-25.0%", "50.0%", "page burn 14.4 over 1h and 5m"}},
 		{"status", cli.ExitNo, []string{"NOT READY: catching up", "freshet-workflows  3", "workflow.tool behind"}},
 	} {

@@ -47,7 +47,7 @@ whenever that changes, and verdicts that are not final.`,
 				if results.JSON() {
 					return results.Add(watched{e.Name, e.ID, e.Data})
 				}
-				_, err := fmt.Fprintln(stdio.Out, said(e))
+				_, err := fmt.Fprintln(stdio.Out, watchLine(e))
 				return err
 			}))
 		},
@@ -61,8 +61,8 @@ type watched struct {
 	Data  json.RawMessage `json:"data"`
 }
 
-// said is an event of a watch as a line for a person.
-func said(e client.Event) string {
+// watchLine is an event of a watch as a line for a person.
+func watchLine(e client.Event) string {
 	line := ""
 	switch e.Name {
 	case "verdict":

@@ -48,7 +48,7 @@ func TestWhatIsWatchedIsReadable(t *testing.T) {
 		{"news", `{"x":1}`, `news {"x":1}`},
 		{"verdict", `[]`, `verdict []`},
 	} {
-		if got := said(client.Event{Name: c.name, Data: []byte(c.data)}); got != c.want {
+		if got := watchLine(client.Event{Name: c.name, Data: []byte(c.data)}); got != c.want {
 			t.Errorf("%s\n got %s\nwant %s", c.data, got, c.want)
 		}
 	}

@@ -191,7 +191,9 @@ func TestTooManyWait(t *testing.T) {
 		defer close(done)
 		ask(s.Handler(true), waits().WithContext(ctx))
 	}()
-	for deadline := time.Now().Add(30 * time.Second); len(s.waiters) == 0; time.Sleep(time.Millisecond) {
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(30 * time.Second); len(s.waiters) == 0; <-tick.C {
 		if time.Now().After(deadline) {
 			t.Fatal("nobody waits")
 		}

@@ -175,10 +175,16 @@ func show(a *Auth, token string) (*Client, Reason) {
 	return a.Client(r)
 }
 
+// looked lets the clock go on until the keys may be read again, and waits until they have been.
+func looked(a *Auth, c *clock, by time.Duration) {
+	c.advance(by)
+	<-a.signed.keys.look()
+}
+
 // eventually waits for a client to be known, or not to be for a reason. Keys are read beside the requests that ask for them.
 func eventually(t *testing.T, a *Auth, c *clock, token string, known bool, want Reason) {
 	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(30 * time.Second); ; looked(a, c, keysPace) {
 		client, reason := show(a, token)
 		if (client != nil) == known && reason == want {
 			return
@@ -186,7 +192,6 @@ func eventually(t *testing.T, a *Auth, c *clock, token string, known bool, want 
 		if time.Now().After(deadline) {
 			t.Fatalf("client %v, %s; want known %v, %s", client, reason, known, want)
 		}
-		c.advance(keysPace)
 	}
 }
 

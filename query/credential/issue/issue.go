@@ -1,4 +1,3 @@
-// Package issue makes authorities and certificates for tests.
 package issue
 
 import (

@@ -1,0 +1,2 @@
+// Package issue makes authorities and certificates for tests.
+package issue

@@ -32,6 +32,7 @@ type condition struct {
 	evidence  []Evidence
 	decisions int64
 	open      int64
+	more      bool // there may be more open workflows
 	workflows []string
 	runbook   string
 	members   int // of a condition that stands for many
@@ -208,7 +209,7 @@ func (a *Alerts) silences(s *Snapshot) []*condition {
 			continue
 		}
 		c := &condition{id: id(SourceSilent, src.Kind, src.Key), name: SourceSilent, owner: k.Owner, fires: true, group: id(SourceSilent, src.Kind),
-			labels: map[string]string{"kind": src.Kind, "key": src.Key}, evidence: src.Evidence, open: src.Open, rests: append([]string{}, src.Rests...),
+			labels: map[string]string{"kind": src.Kind, "key": src.Key}, evidence: src.Evidence, open: src.Open, more: src.More, rests: append([]string{}, src.Rests...),
 			rule: fmt.Sprintf("no sign of life for longer than %s", span(k.MaxSilence))}
 		name := src.Kind + "/" + src.Key
 		if src.Key == "" {
@@ -298,6 +299,7 @@ func merge(group string, members []*condition) *condition {
 	var examples []string
 	for _, m := range members {
 		c.open += m.open
+		c.more = c.more || m.more
 		c.severity = max(c.severity, m.severity)
 		c.rests = append(c.rests, m.rests...)
 		if len(c.evidence) < mostEvidence {

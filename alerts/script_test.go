@@ -28,7 +28,7 @@ import (
 //	  burn SLO page|ticket holds|few|no [burn=X] [bad=N] [good=N] [open=N] [causes=CAUSE:OWNER:PARTS,…] [evidence=N]
 //	  held DETECTION KIND/KEY seq=N since=S count=N [waiting=N] [replay] [causes=…] [on=P,…] [evidence=N]
 //	  free DETECTION KIND/KEY seq=N
-//	  silent KIND/KEY [life=S] [open=N] [on=P,…]
+//	  silent KIND/KEY [more] [life=S] [open=N] [on=P,…]
 //	  heard KIND/KEY
 //	  unknown|known burns|holdings|sources
 //	  deaf|hears TARGET…             targets that acknowledge nothing
@@ -283,7 +283,7 @@ func (s *script) fact(f []string) error {
 		})
 	case "silent":
 		kind, key, _ := strings.Cut(w.plain[0], "/")
-		src := Source{Kind: kind, Key: key, Open: w.int("open"), Rests: w.list("on"), Evidence: evidence(w, "context.source")}
+		src := Source{Kind: kind, Key: key, Open: w.int("open"), More: slices.Contains(w.plain, "more"), Rests: w.list("on"), Evidence: evidence(w, "context.source")}
 		if w.named["life"] != "" {
 			src.Life, src.HasLife = at(w.float("life")), true
 		}

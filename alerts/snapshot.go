@@ -95,6 +95,7 @@ type Source struct {
 	HasLife   bool       // false: there has never been one
 	Since     event.Time // it has been too long since then
 	Open      int64      // open workflows that hold it
+	More      bool       // there may be more of them
 	Evidence  []Evidence
 	Rests     []string // names of the partitions that say so
 }

@@ -20,6 +20,7 @@ type Page struct {
 	Users                         string // what they feel
 	Shares                        []PageShare
 	Decisions, Open               int64    // blast radius: decisions taken, and open workflows
+	More                          bool     // there may be more open workflows
 	Workflows                     []string // some of them
 	Evidence                      []PageEvidence
 	Runbook, Dashboard, Explain   string
@@ -61,7 +62,7 @@ Causes:{{ range . }}
 Owner: {{ . }}{{ range $i, $o := $.Owners }}{{ if $i }}, also told: {{ $o }}{{ end }}{{ end }}
 {{ end }}
 {{- if or .Decisions .Open }}
-Reach: {{ with .Decisions }}{{ count . "bad decision" }}{{ end }}{{ if and .Decisions .Open }}, {{ end }}{{ with .Open }}{{ count . "open workflow" }}{{ end }}{{ with .Workflows }}, such as {{ range $i, $w := . }}{{ if $i }}, {{ end }}{{ $w }}{{ end }}{{ end }}
+Reach: {{ with .Decisions }}{{ count . "bad decision" }}{{ end }}{{ if and .Decisions .Open }}, {{ end }}{{ with .Open }}{{ if $.More }}at least {{ end }}{{ count . "open workflow" }}{{ end }}{{ with .Workflows }}, such as {{ range $i, $w := . }}{{ if $i }}, {{ end }}{{ $w }}{{ end }}{{ end }}
 {{ end }}
 {{- with .Evidence }}
 Evidence:{{ range . }}
@@ -155,7 +156,7 @@ func (a *Alerts) describe(s *Snapshot, row *Row, c *condition) {
 
 func (a *Alerts) page(row *Row, c *condition) *Page {
 	p := &Page{Name: row.Name, Status: row.Status.String(), Severity: row.Severity.String(), Owner: row.Owner, Owners: row.Owners, What: c.what,
-		Decisions: c.decisions, Open: c.open, Workflows: c.workflows[:min(len(c.workflows), 5)], Runbook: row.Runbook, Dashboard: row.Dashboard,
+		Decisions: c.decisions, Open: c.open, More: c.more, Workflows: c.workflows[:min(len(c.workflows), 5)], Runbook: row.Runbook, Dashboard: row.Dashboard,
 		Labels: row.Labels, Starts: row.Starts, Users: users(c)}
 	total := whole(row.Causes)
 	for _, s := range row.Causes {

@@ -19,6 +19,7 @@ type Finding struct {
 	Rule     string     `json:"rule"` // with the counts
 	At       event.Time `json:"at"`   // of the tick that saw it
 	Owners   []Route    `json:"owners"`
+	Type     string     `json:"-"` // of the workflows it is about, "" if it is about none of a type
 }
 
 // Route is how one owner is told at one target.
@@ -53,7 +54,7 @@ func (a *Alerts) Why(name string) []Finding {
 	}
 	for id, row := range a.rows {
 		if row.Name == name && row.Status == Firing && !seen[id] && len(all) < mostFindings {
-			f := a.finding(s, &condition{id: id, name: name, severity: row.Severity, owner: row.Owner, rests: row.Rests, why: NotHolding,
+			f := a.finding(s, &condition{id: id, name: name, severity: row.Severity, owner: row.Owner, labels: row.Labels, rests: row.Rests, why: NotHolding,
 				what: row.Annotations["summary"], rule: row.Annotations["rule"]})
 			f.Detail = fmt.Sprintf("it no longer holds, and is over once it has not for %s", span(a.cfg.ResolveAfter))
 			all = append(all, f)
@@ -66,7 +67,7 @@ func (a *Alerts) Why(name string) []Finding {
 }
 
 func (a *Alerts) finding(s *Snapshot, c *condition) Finding {
-	f := Finding{Alert: c.id, Name: c.name, Status: Pending, Severity: c.severity.String(), Why: c.why, What: c.what, Rule: c.rule, At: s.Now, Owners: []Route{}}
+	f := Finding{Alert: c.id, Name: c.name, Status: Pending, Severity: c.severity.String(), Why: c.why, What: c.what, Rule: c.rule, At: s.Now, Owners: []Route{}, Type: c.labels["workflow_type"]}
 	row := a.rows[c.id]
 	if row != nil {
 		f.Status = row.Status

@@ -57,12 +57,17 @@ func (w *Writer) Close() { w.client.Close() }
 
 // record makes an event that happened at an instant and is written now, or then.
 func (w *Writer) record(c event.Category, kind, key string, at, written time.Time, data string) *kgo.Record {
+	return w.recordOf("held", c, kind, key, at, written, data)
+}
+
+// recordOf makes an event of a type of workflow.
+func (w *Writer) recordOf(workflowType string, c event.Category, kind, key string, at, written time.Time, data string) *kgo.Record {
 	t := w.topics[c]
 	return &kgo.Record{
 		Topic: t.Name, Partition: w.graph.Partitioner.PartitionString(key, t.Partitions), Key: []byte(key), Timestamp: written, Value: []byte(data),
 		Headers: []kgo.RecordHeader{
 			{Key: "ce_specversion", Value: []byte("1.0")}, {Key: "ce_id", Value: fmt.Appendf(nil, "b%d", w.n.Add(1))}, {Key: "ce_source", Value: []byte("/bench")},
-			{Key: "ce_type", Value: []byte(kind)}, {Key: "ce_time", Value: []byte(event.Of(at).String())}, {Key: "ce_workflowtype", Value: []byte("held")},
+			{Key: "ce_type", Value: []byte(kind)}, {Key: "ce_time", Value: []byte(event.Of(at).String())}, {Key: "ce_workflowtype", Value: []byte(workflowType)},
 		},
 	}
 }

@@ -1,7 +1,6 @@
 package query
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -201,7 +200,10 @@ func (x *watching) pass(s Said) error {
 	}
 	if x.client.Limited() || x.workflow != "" && s.Event != "verdict" {
 		_ = json.Unmarshal(s.Data, &of)
-		if x.client.Limited() && !x.client.Sees(cmp.Or(of.Type, of.Labels.Type)) || x.workflow != "" && (of.Workflow == nil || *of.Workflow != x.workflow) {
+		if s.Event == "alert" {
+			of.Type = of.Labels.Type
+		}
+		if !x.client.Sees(of.Type) && (s.Event != "alert" || of.Type != "") || x.workflow != "" && (of.Workflow == nil || *of.Workflow != x.workflow) {
 			return nil
 		}
 	}

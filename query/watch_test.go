@@ -11,6 +11,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/freshet-io/freshet/query/auth"
 )
 
 // fakeFeed is a feed of one partition, in memory.
@@ -46,10 +48,12 @@ func (f *fakeFeed) Follow(ctx context.Context, from Positions, each func(Said)) 
 	}
 }
 
-func (f *fakeFeed) say(workflow, data string) {
+func (f *fakeFeed) say(workflow, data string) { f.sayAs("verdict", workflow, data) }
+
+func (f *fakeFeed) sayAs(kind, workflow, data string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.said = append(f.said, Said{Event: "verdict", Offset: int64(len(f.said)), Workflow: workflow, Data: []byte(data)})
+	f.said = append(f.said, Said{Event: kind, Offset: int64(len(f.said)), Workflow: workflow, Data: []byte(data)})
 	if f.more != nil {
 		close(f.more)
 		f.more = nil
@@ -63,7 +67,7 @@ type sse struct {
 }
 
 // watch asks a server for its events; each that comes goes to the channel, which is closed at the end.
-func watch(t *testing.T, addr, path, last string) (<-chan sse, func()) {
+func watch(t *testing.T, addr, path, last string, token ...string) (<-chan sse, func()) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr+path, nil)
@@ -72,6 +76,9 @@ func watch(t *testing.T, addr, path, last string) (<-chan sse, func()) {
 	}
 	if last != "" {
 		r.Header.Set("Last-Event-ID", last)
+	}
+	for _, one := range token {
+		r.Header.Set("Authorization", "Bearer "+one)
 	}
 	resp, err := http.DefaultClient.Do(r)
 	if err != nil {
@@ -212,6 +219,52 @@ func TestWatchingOneWorkflow(t *testing.T) {
 	f.feed.say("w", `{"n":2}`)
 	if e := next(t, events); e.data["n"] != 2.0 || e.id == "" {
 		t.Errorf("its own verdict record: %+v", e)
+	}
+}
+
+// Verdicts, detections and alerts are sent under their names. Whoever may see some types of workflows only has what is of those, and what is
+// of none; whoever watches a workflow has its own.
+func TestWatchersHaveWhatIsTheirs(t *testing.T) {
+	f := refund(t)
+	f.live(zero + 100*second)
+	addr := running(t, f, Config{Auth: auth.Config{TokensFile: tokensFile(t, `clients:
+  - {name: all, tokens: [%s], scopes: [read]}
+  - {name: refunds, tokens: [%s], scopes: [read], workflow_types: [refund]}
+`, "all", "refunds")}})
+	everything, _ := watch(t, addr, "/v1/watch", "", "all")
+	limited, _ := watch(t, addr, "/v1/watch", "", "refunds")
+	own, _ := watch(t, addr, "/v1/watch?workflow=w", "", "all")
+	next(t, own) // how it is
+	said := []struct {
+		kind, key, data string
+		limited, own    bool
+	}{
+		{"verdict", "w", `{"n":0,"workflow":"w","workflow_type":"refund"}`, true, true},
+		{"verdict", "x", `{"n":1,"workflow":"x","workflow_type":"triage"}`, false, false},
+		{"detection", "d1", `{"n":2,"workflow":"w","workflow_type":"refund"}`, true, true},
+		{"detection", "d2", `{"n":3,"workflow":"x","workflow_type":"triage"}`, false, false},
+		{"detection", "d3", `{"n":4,"workflow":null,"workflow_type":"refund","workflows":["w"]}`, true, false},
+		{"alert", "a1", `{"n":5,"labels":{"workflow_type":"refund"}}`, true, false},
+		{"alert", "a2", `{"n":6,"labels":{"workflow_type":"triage"}}`, false, false},
+		{"alert", "a3", `{"n":7,"labels":{"kind":"policy"}}`, true, false},
+		{"verdict", "w", `{"n":8,"workflow":"w","workflow_type":"refund"}`, true, true},
+	}
+	for _, s := range said {
+		f.feed.sayAs(s.kind, s.key, s.data)
+	}
+	for n, s := range said {
+		for _, one := range []struct {
+			who    string
+			has    bool
+			events <-chan sse
+		}{{"all", true, everything}, {"refunds", s.limited, limited}, {"w", s.own, own}} {
+			if !one.has {
+				continue
+			}
+			if e := next(t, one.events); e.kind != s.kind || e.data["n"] != float64(n) || e.id == "" {
+				t.Errorf("%s: %+v, want %+v", one.who, e, s)
+			}
+		}
 	}
 }
 

@@ -26,7 +26,9 @@ type Silence struct {
 	clock func() (complete event.Time, partitions []string, live bool)
 	since func() event.Time // the contract in force is, so that a source that has never spoken gets its time
 	now   func() event.Time
-	kinds map[string]*watched
+	// holders returns how many open workflows hold an item, and whether there may be more.
+	holders func(kind, key string) (n int64, more bool)
+	kinds   map[string]*watched
 }
 
 // watched is what the last look at a kind has shown.
@@ -39,8 +41,8 @@ type watched struct {
 }
 
 // NewSilence returns a Silence without a memory.
-func NewSilence(sources Sources, clock func() (event.Time, []string, bool), since, now func() event.Time) *Silence {
-	return &Silence{sources: sources, clock: clock, since: since, now: now, kinds: map[string]*watched{}}
+func NewSilence(sources Sources, clock func() (event.Time, []string, bool), since, now func() event.Time, holders func(kind, key string) (int64, bool)) *Silence {
+	return &Silence{sources: sources, clock: clock, since: since, now: now, holders: holders, kinds: map[string]*watched{}}
 }
 
 const (
@@ -125,6 +127,7 @@ func (l *Silence) look(w *watched, c *slo.Context, key string, complete event.Ti
 		return
 	}
 	src := alerts.Source{Kind: c.Kind, Key: key, Life: life, HasLife: alive, Since: life + event.Time(c.MaxSilence)}
+	src.Open, src.More = l.holders(c.Kind, key)
 	if v := it.Current(c.Basis, forever); v != nil {
 		src.Evidence = []alerts.Evidence{{Topic: v.At.Topic, Partition: v.At.Partition, Offset: v.At.Offset}}
 	}

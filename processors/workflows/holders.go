@@ -2,6 +2,7 @@ package workflows
 
 import (
 	"encoding/binary"
+	"math"
 
 	"github.com/freshet-io/freshet/state"
 )
@@ -23,4 +24,18 @@ func Holders(db *state.DB, partition int32, kind, key string, after []byte, f fu
 		}
 		return f(string(at[itemKeyLen:]), at[len(lower):])
 	})
+}
+
+// OpenHolders counts the open workflows of a partition that hold an item, up to a limit.
+func OpenHolders(db *state.DB, partition int32, kind, key string, limit int) (int, error) {
+	hash, name, open := itemHash(kind, key), kind+"/"+key, map[string]struct{}{}
+	lower := binary.BigEndian.AppendUint64([]byte{heldEntry}, hash)
+	upper := appendHeld(nil, held{hash: hash, seq: math.MaxInt64}, "\xff\xff\xff\xff")
+	err := db.ScanIndex(state.Workflows, partition, lower, upper, func(at, item []byte) bool {
+		if _, workflow, ok := parseHeld(at); ok && string(item) == name {
+			open[string(workflow)] = struct{}{}
+		}
+		return len(open) < limit
+	})
+	return len(open), err
 }

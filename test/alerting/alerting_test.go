@@ -18,6 +18,7 @@ import (
 
 	"github.com/freshet-io/freshet/alerts"
 	"github.com/freshet-io/freshet/cmd/freshet/app"
+	"github.com/freshet-io/freshet/query/client"
 	"github.com/freshet-io/freshet/test/harness"
 	"github.com/go-kit/log"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -238,6 +239,7 @@ func TestOpenWorkflowsHoldStaleContext(t *testing.T) {
 	e := engine(t, r, harness.Options{})
 	e.Start(ctx)
 	e.AwaitNow(ctx)
+	all, own := watching(ctx, t, e, ""), watching(ctx, t, e, "wf-1")
 	quiet := func(id string, seq int, at time.Time) {
 		emit(ctx, t, e, "context.source", "policy/refund", id, "source.updated",
 			fmt.Sprintf(`{"kind":"policy","key":"refund","version":"v%d","seq":%d,"effective_at":%q}`, seq, seq, at.UTC().Format(time.RFC3339Nano)))
@@ -252,6 +254,53 @@ func TestOpenWorkflowsHoldStaleContext(t *testing.T) {
 	row := last["StaleContextHeld/held/refund/policy/refund/2"]
 	if row == nil || row["severity"] != "ticket" || len(row["evidence"].([]any)) == 0 || len(row["cause_shares"].([]any)) == 0 {
 		t.Errorf("its row: %v", row)
+	}
+	// Whoever watches has had both; whoever watches the workflow the detection.
+	e.Until(ctx, all("detection", `"workflow":"wf-1"`, `"status":"open"`))
+	e.Until(ctx, all("alert", `"alert_id":"StaleContextHeld/held/refund/policy/refund/2"`, `"status":"firing"`))
+	e.Until(ctx, own("detection", `"workflow":"wf-1"`, `"status":"open"`))
+}
+
+// watching watches, and returns the condition that an event with all the texts has come.
+func watching(ctx context.Context, t *testing.T, e *harness.Engine, workflow string) func(event string, texts ...string) func() string {
+	t.Helper()
+	c, err := client.New(client.Config{Server: "http://" + e.App.HTTPAddr()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var mu sync.Mutex
+	var had []client.Event
+	begun := make(chan struct{})
+	var once sync.Once
+	go func() {
+		_ = c.Watch(ctx, workflow, "", func(one client.Event) error {
+			once.Do(func() { close(begun) }) // the first is a bookmark
+			mu.Lock()
+			defer mu.Unlock()
+			had = append(had, client.Event{Name: one.Name, Data: slices.Clone(one.Data)})
+			return nil
+		})
+	}()
+	select {
+	case <-begun:
+	case <-ctx.Done():
+		t.Fatal("nothing is sent to who watches")
+	}
+	return func(event string, texts ...string) func() string {
+		return func() string {
+			mu.Lock()
+			defer mu.Unlock()
+			for _, one := range had {
+				fits := one.Name == event
+				for _, text := range texts {
+					fits = fits && strings.Contains(string(one.Data), text)
+				}
+				if fits {
+					return ""
+				}
+			}
+			return fmt.Sprintf("who watches %q has not had %s with %v", workflow, event, texts)
+		}
 	}
 }
 
@@ -310,12 +359,16 @@ func TestTwoInstances(t *testing.T) {
 	})
 	update(ctx, t, one, "2", "b", 1)
 	two.Until(ctx, want(r, "slack", 1, "SourceSilent/policy/b"))
-	first, second := evaluator(), one
+	var first *harness.Engine
+	two.Until(ctx, func() string {
+		if first = evaluator(); first == nil { // it may just be moving
+			return "nobody evaluates"
+		}
+		return ""
+	})
+	second := one
 	if first == one {
 		second = two
-	}
-	if first == nil {
-		t.Fatal("nobody evaluates")
 	}
 	first.Until(ctx, kept(ctx, t, first, "SourceSilent/policy/b", 4))
 	first.Stop()

@@ -13,6 +13,7 @@ import (
 	"github.com/freshet-io/freshet/processors/alerting"
 	"github.com/freshet-io/freshet/processors/clock"
 	"github.com/freshet-io/freshet/processors/gateway"
+	"github.com/freshet-io/freshet/processors/workflows"
 	"github.com/freshet-io/freshet/slo"
 	"github.com/freshet-io/freshet/state"
 	"github.com/freshet-io/freshet/topology"
@@ -32,7 +33,7 @@ func (a *App) newAlerting() (services.Service, error) {
 	detections := alerting.NewDetections(a.partitionName)
 	reader := alerting.NewReader(detections, a.graph.Detections, a.logger)
 	clocks := &clocks{a: a, seen: map[string]alerts.Partition{}}
-	silence := alerting.NewSilence(a.view, a.sourcesComplete, a.contractSince, a.mono.Now)
+	silence := alerting.NewSilence(a.view, a.sourcesComplete, a.contractSince, a.mono.Now, a.openHolders)
 	group := alerting.New(alerting.Deps{
 		Name: a.graph.Alerting.Name, Topic: a.graph.Alerts, Alerts: rows, Clocks: clocks.read, Dispatcher: a.dispatcher, Metrics: a.m, Now: a.mono.Now, Logger: a.logger,
 		Facts: []func(*alerts.Snapshot){
@@ -86,6 +87,26 @@ func (a *App) owners() map[string]*slo.Owner {
 func (a *App) contractSince() event.Time {
 	e, _ := a.contracts.Current()
 	return e.Since
+}
+
+// mostHolders is up to where open workflows are counted for a page, in each partition.
+const mostHolders = 10_000
+
+// openHolders counts the open workflows that hold an item, in the partitions that are here.
+func (a *App) openHolders(kind, key string) (n int64, more bool) {
+	reads := a.held.Load()
+	if reads == nil {
+		return 0, true
+	}
+	for p := range a.graph.Workflows.Partitions {
+		err := reads.Store(p, func(db *state.DB) error {
+			here, err := workflows.OpenHolders(db, p, kind, key, mostHolders)
+			n, more = n+int64(here), more || here == mostHolders
+			return err
+		})
+		more = more || err != nil
+	}
+	return n, more
 }
 
 // burns adds how fast the objectives are spent.

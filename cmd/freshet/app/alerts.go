@@ -77,6 +77,11 @@ type Told struct {
 	At       event.Time `json:"at"`
 }
 
+// seesAlert says whether a client may see alerts about a type of workflow; "" is about none.
+func seesAlert(c *auth.Client, workflowType string) bool {
+	return workflowType == "" || c.Sees(workflowType)
+}
+
 func (a *App) serveAlerts(w http.ResponseWriter, r *http.Request, c *auth.Client) {
 	p := query.ReadParameters(r, "status")
 	status := p.OneOf("status", "firing", "resolved")
@@ -90,7 +95,7 @@ func (a *App) serveAlerts(w http.ResponseWriter, r *http.Request, c *auth.Client
 	}
 	out := Alerts{Alerts: []Alert{}, At: a.mono.Now()}
 	for _, row := range rows {
-		if status != "" && status != row.Status.String() || c.Limited() && !c.Sees(row.Labels["workflow_type"]) {
+		if status != "" && status != row.Status.String() || !seesAlert(c, row.Labels["workflow_type"]) {
 			continue
 		}
 		one := Alert{RawMessage: row.JSON(), Told: []Told{}}
@@ -105,10 +110,6 @@ func (a *App) serveAlerts(w http.ResponseWriter, r *http.Request, c *auth.Client
 func (a *App) serveWhy(w http.ResponseWriter, r *http.Request, c *auth.Client) {
 	p := query.ReadParameters(r, "name")
 	name := p.OneOf("name", alerts.Names()...)
-	if c.Limited() {
-		a.query.Foreign(w, r, c) // what is found is of all workflow types
-		return
-	}
 	if name == "" {
 		p.Fail("name must be one of the alerts' names: %v", alerts.Names())
 	}
@@ -120,6 +121,7 @@ func (a *App) serveWhy(w http.ResponseWriter, r *http.Request, c *auth.Client) {
 		problem.NotHere.Write(w, "another instance evaluates alerts", "")
 		return
 	}
+	findings = slices.DeleteFunc(findings, func(f alerts.Finding) bool { return !seesAlert(c, f.Type) })
 	a.query.Answer(w, r, struct {
 		Name     string           `json:"name"`
 		Findings []alerts.Finding `json:"findings"`

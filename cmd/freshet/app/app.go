@@ -72,6 +72,7 @@ type App struct {
 	view         *sources.View
 	groups       groups
 	reads        *read.Reader
+	held         atomic.Pointer[read.Reader] // reads, for those who do not wait for them to be there
 	query        *query.Server
 	objectives   *slos.Reader
 	alerts       *alerting.Group

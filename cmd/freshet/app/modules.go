@@ -383,6 +383,7 @@ func (a *App) newWorkflows() (services.Service, error) {
 	g := a.graph.Workflows
 	return a.runGroup(g, func(c *clock.Group) (gateway.Spec, gateway.Group) {
 		a.reads = read.New(a.db, g.Partitions, a.cfg.Query.CacheBytes)
+		a.held.Store(a.reads)
 		group := workflows.New(workflows.Deps{
 			Plan:   intake.NewPlan(a.graph, g, a.graph.RekeyedWorkflows, g.Partitions, a.m),
 			Events: a.events, Contracts: &a.contracts, View: a.view, SourceTable: a.graph.Sources.Table,

@@ -15,6 +15,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -38,8 +39,14 @@ func honestSetup(t *testing.T, at where, c *kafka.Cluster) setup {
 	return setup{at: at, cluster: c, contract: contract, partitions: 6, flags: []string{"-peer.listen", "127.0.0.1:0", "-peer.secret-file", secret}}
 }
 
-// honesty is a play on a world's instances.
-func (w *world) honesty(seed uint64, ask func(r *rand.Rand) *instance) (*honest.Log, *honest.Play) {
+// How long who asks an instance waits: one that is killed or frozen does not answer, one that is well does, however busy the machine is.
+const (
+	impatient = 3 * time.Second
+	patient   = time.Minute
+)
+
+// honesty is a play on a world's instances; who asks one gives up after a while.
+func (w *world) honesty(seed uint64, patience time.Duration, ask func(r *rand.Rand) *instance) (*honest.Log, *honest.Play) {
 	w.t.Helper()
 	text, err := os.ReadFile(w.contract)
 	if err != nil {
@@ -49,8 +56,9 @@ func (w *world) honesty(seed uint64, ask func(r *rand.Rand) *instance) (*honest.
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	client := &http.Client{Timeout: 3 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 1024}}
+	client := &http.Client{Timeout: patience, Transport: &http.Transport{MaxIdleConnsPerHost: 1024}}
 	w.t.Cleanup(client.CloseIdleConnections)
+	var why sync.Once
 	return honest.NewLog(file.Contract()), &honest.Play{
 		Seed: seed, Items: 4, Workflows: 12, Askers: 8, Gap: 40 * time.Millisecond,
 		Teller: func() honest.Teller {
@@ -59,6 +67,9 @@ func (w *world) honesty(seed uint64, ask func(r *rand.Rand) *instance) (*honest.
 		Ask: func(ctx context.Context, r *rand.Rand, body []byte) (string, []byte, error) {
 			i := ask(r)
 			answer, err := i.check(ctx, client, body)
+			if err != nil {
+				why.Do(func() { w.t.Logf("the first check without an answer: %v", err) })
+			}
 			return i.id, answer, err
 		},
 	}
@@ -122,7 +133,7 @@ func TestHonestAnswers(t *testing.T) {
 			i.awaitReady(ctx)
 		}
 		all := slices.Clone(w.instances)
-		log, play := w.honesty(r.Uint64(), func(r *rand.Rand) *instance { return all[r.IntN(len(all))] })
+		log, play := w.honesty(r.Uint64(), impatient, func(r *rand.Rand) *instance { return all[r.IntN(len(all))] })
 		play.Aborts = at == cluster // the embedded broker does not end what it had open when it was killed
 		did, moves := tally{}, rand.New(rand.NewPCG(r.Uint64(), 2))
 		type result struct {
@@ -170,7 +181,7 @@ func TestDishonestAnswersAreFound(t *testing.T) {
 			i := w.instance("i0")
 			i.start("")
 			i.awaitReady(ctx)
-			log, play := w.honesty(r.Uint64(), func(*rand.Rand) *instance { return i })
+			log, play := w.honesty(r.Uint64(), impatient, func(*rand.Rand) *instance { return i })
 			play.Aborts = true
 			if _, err := play.Run(ctx, log, 10*time.Second); err != nil {
 				t.Fatal(err)
@@ -205,7 +216,7 @@ func TestOwnerKilledUnderChecks(t *testing.T) {
 		}
 		return ""
 	})
-	log, play := w.honesty(r.Uint64(), func(*rand.Rand) *instance { return other })
+	log, play := w.honesty(r.Uint64(), patient, func(*rand.Rand) *instance { return other })
 	play.Workflows, play.Items, play.Askers, play.Rate, play.Gap = 30, 4, 256, 1000, 300*time.Millisecond
 	const before, after = 8 * time.Second, 22 * time.Second
 	killed := make(chan time.Time, 1)

@@ -97,10 +97,9 @@ func keep(t *testing.T, name string, p func() *programs.Process) {
 
 // alertmanagers are two that know each other.
 type alertmanagers struct {
-	t     *testing.T
-	all   [2]programs.Alertmanager
-	runs  [2]*programs.Process
-	route []byte
+	t    *testing.T
+	all  [2]programs.Alertmanager
+	runs [2]*programs.Process
 }
 
 // newAlertmanagers makes them. They send each owner's alerts to a path of the receiver: one alert at a time, at once.

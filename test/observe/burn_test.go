@@ -13,6 +13,7 @@ import (
 	"github.com/freshet-io/freshet/event"
 	"github.com/freshet-io/freshet/internal/access"
 	"github.com/freshet-io/freshet/test/harness"
+	"github.com/freshet-io/freshet/test/wait"
 )
 
 const burning = `
@@ -82,7 +83,7 @@ func TestBurnRatesAreThoseOfPrometheus(t *testing.T) {
 	e.Load(ctx, versions)
 	e.AwaitNow(ctx)
 	s := startPrometheus(ctx, t, e.App.HTTPAddr(), generated(t, []byte(burning)), "exemplar-storage")
-	until(ctx, t, func() string {
+	wait.Until(ctx, t, func() string {
 		if zero, err := s.instant(`freshet_slo_events_total{slo="refunds"} == 0`, time.Now()); err != nil || len(zero) != 3 {
 			return fmt.Sprintf("%d counters of the objective are 0: %v", len(zero), err)
 		}
@@ -92,7 +93,7 @@ func TestBurnRatesAreThoseOfPrometheus(t *testing.T) {
 	acts(ctx, t, e)
 
 	const bad = `freshet:slo_bad:ratio_rate%s{slo="refunds"}`
-	until(ctx, t, func() string {
+	wait.Until(ctx, t, func() string {
 		now := time.Now()
 		counted, err := s.instant(`sum(freshet_slo_events_total{slo="refunds"})`, now)
 		if err != nil || len(counted) == 0 || counted[0].values[0] != burnUses {

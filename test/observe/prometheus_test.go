@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/freshet-io/freshet/internal/programs"
+	"github.com/freshet-io/freshet/test/wait"
 )
 
 // scrapeEvery is how often Prometheus scrapes the engine and evaluates its rules.
@@ -64,31 +65,13 @@ func startPrometheus(ctx context.Context, t *testing.T, engine string, rules []b
 		}
 	})
 	s := &server{url: p.URL}
-	until(ctx, t, func() string {
+	wait.Until(ctx, t, func() string {
 		if up, err := s.instant(`up{job="freshet"} == 1`, time.Now()); err != nil || len(up) == 0 {
 			return fmt.Sprintf("Prometheus has not scraped the engine: %v", err)
 		}
 		return ""
 	})
 	return s
-}
-
-// until waits for a condition, which returns what is missing.
-func until(ctx context.Context, t *testing.T, condition func() string) {
-	t.Helper()
-	tick := time.NewTicker(100 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		missing := condition()
-		if missing == "" {
-			return
-		}
-		select {
-		case <-ctx.Done():
-			t.Fatal(missing)
-		case <-tick.C:
-		}
-	}
 }
 
 // series is a series of an answer: its values that are numbers, or native histograms, whatever they are.

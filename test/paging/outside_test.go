@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/freshet-io/freshet/internal/programs"
+	"github.com/freshet-io/freshet/test/wait"
 )
 
 // What Prometheus says by the generated rules. It knows whose the objective is, and not whose the cause.
@@ -73,10 +74,10 @@ func TestPrometheusPagesWithoutTheEngine(t *testing.T) {
 			f := newFleet(ctx, t, []string{broker}, graph)
 			told := func(since time.Time, status string, alerts []alert) {
 				t.Helper()
-				until(ctx, t, func() string { return r.missing(status, alerts...) })
+				wait.Until(ctx, t, func() string { return r.missing(status, alerts...) })
 				r.delays(t, since, status, alerts...)
 			}
-			until(ctx, t, func() string { // what Prometheus sends before it knows to whom is lost, and sent again a minute later
+			wait.Until(ctx, t, func() string { // what Prometheus sends before it knows to whom is lost, and sent again a minute later
 				if !strings.Contains(get(ctx, p.URL+"/api/v1/alertmanagers"), ams.all[0].Listen) {
 					return "Prometheus does not know its Alertmanagers"
 				}

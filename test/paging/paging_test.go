@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/freshet-io/freshet/test/kafka"
+	"github.com/freshet-io/freshet/test/wait"
 )
 
 // What each fault is to lead to.
@@ -63,7 +64,7 @@ func newWorld(ctx context.Context, t *testing.T) *world {
 // told waits until these have been told that something fires, and says after how long.
 func (w *world) told(ctx context.Context, since time.Time, status string, alerts []alert) {
 	w.t.Helper()
-	until(ctx, w.t, func() string { return w.receiver.missing(status, alerts...) })
+	wait.Until(ctx, w.t, func() string { return w.receiver.missing(status, alerts...) })
 	w.receiver.delays(w.t, since, status, alerts...)
 }
 
@@ -71,7 +72,7 @@ func (w *world) told(ctx context.Context, since time.Time, status string, alerts
 func (w *world) ticks(ctx context.Context, d time.Duration) {
 	w.t.Helper()
 	began := time.Now()
-	until(ctx, w.t, func() string {
+	wait.Until(ctx, w.t, func() string {
 		if w.evaluator(ctx) == nil || time.Since(began) < d {
 			return "nobody evaluates alerts"
 		}
@@ -115,7 +116,7 @@ func TestAFleetPages(t *testing.T) {
 
 	w.instances[1].start(ctx)
 	was := w.instances[0]
-	until(ctx, t, func() string {
+	wait.Until(ctx, t, func() string {
 		if was = w.evaluator(ctx); was == nil {
 			return "nobody evaluates alerts"
 		}

@@ -16,6 +16,7 @@ import (
 
 	"github.com/freshet-io/freshet/internal/programs"
 	"github.com/freshet-io/freshet/test/kafka"
+	"github.com/freshet-io/freshet/test/wait"
 )
 
 const partitions = 4
@@ -49,24 +50,6 @@ func within(t *testing.T, d time.Duration) context.Context {
 	ctx, cancel := context.WithTimeout(t.Context(), d)
 	t.Cleanup(cancel)
 	return ctx
-}
-
-// until waits for a condition, which returns what is missing.
-func until(ctx context.Context, t *testing.T, condition func() string) {
-	t.Helper()
-	tick := time.NewTicker(50 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		missing := condition()
-		if missing == "" {
-			return
-		}
-		select {
-		case <-ctx.Done():
-			t.Fatal(missing)
-		case <-tick.C:
-		}
-	}
 }
 
 // ports returns addresses that stay free.
@@ -140,7 +123,7 @@ func (a *alertmanagers) urls() string {
 // knows waits until one has been told of so many alerts.
 func (a *alertmanagers) knows(ctx context.Context, i int, labels ...string) {
 	a.t.Helper()
-	until(ctx, a.t, func() string {
+	wait.Until(ctx, a.t, func() string {
 		body := get(ctx, a.runs[i].URL+"/api/v2/alerts")
 		for _, l := range labels {
 			if !strings.Contains(body, l) {

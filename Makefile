@@ -31,7 +31,7 @@ build: ## Build bin/freshet.
 	CGO_ENABLED=0 $(GO) build -trimpath -o $(BIN) ./cmd/freshet
 
 .PHONY: test
-test: ## Run all tests (less than five minutes).
+test: ## Run all tests (about five minutes, more when everything has to be compiled).
 	$(GO) test -timeout 10m ./...
 
 .PHONY: exact
@@ -96,7 +96,7 @@ torture: ## Kill, freeze, move and cut off the engine on both kinds of broker (a
 
 .PHONY: torture-short
 torture-short: export FRESHET_KAFKA ?= try
-torture-short: ## A few minutes of it.
+torture-short: ## Five to ten minutes of it.
 	$(GO) test ./test/torture -count=1 -timeout 15m -torture=short
 	@$(KAFKA) check
 

@@ -232,8 +232,8 @@ func (b *book) touch(r *bucketRow) {
 		r.listed = true
 		b.changed[r.name] = r
 		b.order = append(b.order, r)
+		b.pt.p.Rows.Touch(r.key)
 	}
-	b.pt.p.Rows.Touch(r.key)
 }
 
 // seal sends the buckets that have changed since the last barrier.

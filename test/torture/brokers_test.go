@@ -31,7 +31,7 @@ func TestBrokersFail(t *testing.T) {
 			rounds, n = 1, 3
 		}
 		for k := range rounds {
-			set, part := sets[r.IntN(4)], rand.New(rand.NewPCG(r.Uint64(), r.Uint64()))
+			set, part := anySet(r), rand.New(rand.NewPCG(r.Uint64(), r.Uint64()))
 			t.Run(fmt.Sprintf("brokers%d/%d/%s", brokers, k, set), func(t *testing.T) {
 				w := newWorld(t, setup{at: cluster, cluster: c, set: set, partitions: 6})
 				w.failing(part, n, did)
@@ -170,7 +170,7 @@ func TestBrokersUnreachable(t *testing.T) {
 	if short() {
 		gone = 15 * time.Second
 	}
-	w := newWorld(t, setup{at: cluster, cluster: c, set: sets[r.IntN(4)], partitions: 4})
+	w := newWorld(t, setup{at: cluster, cluster: c, set: anySet(r), partitions: 4})
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Minute)
 	defer cancel()
 	for k := range 2 {
@@ -215,7 +215,7 @@ func TestProducersExpire(t *testing.T) {
 		"transaction.max.timeout.ms": "900000",
 	}})
 	r := random(t)
-	w := newWorld(t, setup{at: cluster, cluster: c, set: sets[r.IntN(4)], partitions: 3})
+	w := newWorld(t, setup{at: cluster, cluster: c, set: anySet(r), partitions: 3})
 	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Minute)
 	defer cancel()
 	w.shuffle(r)

@@ -24,7 +24,7 @@ slos:
 // withObjectives returns the path of a set's contract, with objectives.
 func withObjectives(t *testing.T, dir, set string) string {
 	t.Helper()
-	path := filepath.Join(golden, set+".contracts.yaml")
+	path := filepath.Join(golden, contractOf(set)+".contracts.yaml")
 	text, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)

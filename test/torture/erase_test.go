@@ -31,7 +31,7 @@ func TestErasedUnderKills(t *testing.T) {
 			c = kafka.Start(t, kafka.Options{})
 		}
 		ctx, r := within(t), random(t)
-		set := sets[r.IntN(4)]
+		set := anySet(r)
 		w := newWorld(t, setup{at: at, cluster: c, set: set, contract: counting(t, set), partitions: 4})
 		w.shuffle(r)
 		i := w.instance("i0")
@@ -75,7 +75,7 @@ func TestErasedUnderKills(t *testing.T) {
 // counting is the contract of a set, with objectives.
 func counting(t *testing.T, set string) string {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join(golden, set+".contracts.yaml"))
+	text, err := os.ReadFile(filepath.Join(golden, contractOf(set)+".contracts.yaml"))
 	if err != nil {
 		t.Fatal(err)
 	}

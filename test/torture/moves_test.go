@@ -7,7 +7,6 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -22,7 +21,7 @@ func TestOneFrozenOneKilled(t *testing.T) {
 	onKafka(t)
 	c := kafka.Start(t, kafka.Options{})
 	r := random(t)
-	w := newWorld(t, setup{at: cluster, cluster: c, set: sets[r.IntN(4)], partitions: 8})
+	w := newWorld(t, setup{at: cluster, cluster: c, set: anySet(r), partitions: 8})
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 	defer cancel()
 	for k := range 3 {
@@ -34,7 +33,7 @@ func TestOneFrozenOneKilled(t *testing.T) {
 	loading := make(chan struct{})
 	go func() {
 		defer close(loading)
-		w.freshet("load", append(w.topicFlags(), "-speed", "200", filepath.Join(golden, w.set+".events.ndjson.gz"))...)
+		w.freshet("load", append(w.topicFlags(), "-speed", "200", w.events)...)
 	}()
 	frozen, killed := w.instances[r.IntN(3)], w.instances[0]
 	for killed == frozen {
@@ -50,7 +49,7 @@ func TestOneFrozenOneKilled(t *testing.T) {
 	<-loading
 	w.settled(ctx)
 	got := w.freshet("verdicts", "-golden", "-topics.prefix", w.prefix, "-kafka.brokers", strings.Join(w.brokers, ","))
-	if want := testfile.Read(t, filepath.Join(golden, w.set+".verdicts.ndjson.gz")); !bytes.Equal(got, want) {
+	if want := testfile.Read(t, w.verdicts); !bytes.Equal(got, want) {
 		t.Errorf("freshet verdicts -golden is not the golden set: %d bytes, want %d", len(got), len(want))
 	}
 }
@@ -72,7 +71,7 @@ func TestMoves(t *testing.T) {
 		if k%2 == 1 {
 			partitions, most = 2, 4 // one of them has nothing to do, at least
 		}
-		set, part := sets[r.IntN(4)], rand.New(rand.NewPCG(r.Uint64(), r.Uint64()))
+		set, part := anySet(r), rand.New(rand.NewPCG(r.Uint64(), r.Uint64()))
 		t.Run(fmt.Sprintf("%d/%s/p%d", k, set, partitions), func(t *testing.T) {
 			w := newWorld(t, setup{at: cluster, cluster: c, set: set, partitions: partitions})
 			w.moving(part, most, did)
@@ -168,7 +167,7 @@ func TestZombieOfTimers(t *testing.T) {
 		rounds = 1
 	}
 	for k := range rounds {
-		set, part := sets[r.IntN(4)], rand.New(rand.NewPCG(r.Uint64(), r.Uint64()))
+		set, part := anySet(r), rand.New(rand.NewPCG(r.Uint64(), r.Uint64()))
 		t.Run(fmt.Sprintf("%d/%s", k, set), func(t *testing.T) {
 			w := newWorld(t, setup{at: cluster, cluster: c, set: set, partitions: 4})
 			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)

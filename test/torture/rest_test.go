@@ -35,8 +35,8 @@ func TestDetectionsAndBuckets(t *testing.T) {
 	onKafka(t)
 	c := kafka.Start(t, kafka.Options{})
 	ctx, r := within(t), random(t)
-	set := sets[r.IntN(4)]
-	text, err := os.ReadFile(filepath.Join(golden, set+".contracts.yaml"))
+	set := anySet(r)
+	text, err := os.ReadFile(filepath.Join(golden, contractOf(set)+".contracts.yaml"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -21,7 +21,7 @@ import (
 // alone is a world with one instance that has read a part of the set and is stopped.
 func alone(ctx context.Context, t *testing.T, at where, c *kafka.Cluster, r *rand.Rand) (*world, *instance) {
 	t.Helper()
-	w := newWorld(t, setup{at: at, cluster: c, set: sets[r.IntN(4)], partitions: 4})
+	w := newWorld(t, setup{at: at, cluster: c, set: anySet(r), partitions: 4})
 	w.shuffle(r)
 	i := w.instance("i0")
 	i.start("")
@@ -192,7 +192,7 @@ func flip(t *testing.T, r *rand.Rand, dir string) string {
 func TestFullDisk(t *testing.T) {
 	notShort(t)
 	onStores(t, func(ctx context.Context, t *testing.T, at where, c *kafka.Cluster, r *rand.Rand) {
-		w := newWorld(t, setup{at: at, cluster: c, set: sets[r.IntN(4)], partitions: 4})
+		w := newWorld(t, setup{at: at, cluster: c, set: anySet(r), partitions: 4})
 		w.shuffle(r)
 		i := w.instance("i0")
 		disk(t, i.data)
@@ -242,7 +242,7 @@ func TestFullDisk(t *testing.T) {
 func TestReadOnlyDirectory(t *testing.T) {
 	notShort(t)
 	onStores(t, func(ctx context.Context, t *testing.T, at where, c *kafka.Cluster, r *rand.Rand) {
-		w := newWorld(t, setup{at: at, cluster: c, set: sets[r.IntN(4)], partitions: 4})
+		w := newWorld(t, setup{at: at, cluster: c, set: anySet(r), partitions: 4})
 		w.shuffle(r)
 		i := w.instance("i0")
 		disk(t, i.data)

@@ -21,7 +21,7 @@ func TestClockJumps(t *testing.T) {
 			c = kafka.Start(t, kafka.Options{})
 		}
 		ctx, r := within(t), random(t)
-		w := newWorld(t, setup{at: at, cluster: c, set: sets[r.IntN(4)], partitions: 4})
+		w := newWorld(t, setup{at: at, cluster: c, set: anySet(r), partitions: 4})
 		i := w.instance("i0")
 		i.start("")
 		i.awaitReady(ctx)

@@ -29,7 +29,11 @@ var (
 
 const golden = "../../testdata/golden"
 
-var sets = []string{"adversarial-1", "adversarial-2", "adversarial-3", "adversarial-4", "coding-sessions"}
+// sets are what is fed: the golden sets, and one that each seed makes. The last, which is large, is for those that take all.
+var sets = []string{"adversarial-1", "adversarial-2", "adversarial-3", "adversarial-4", seeded, "coding-sessions"}
+
+// anySet draws one that is small.
+func anySet(r *rand.Rand) string { return sets[r.IntN(len(sets)-1)] }
 
 // TestMain takes the seed, and builds the program once.
 func TestMain(m *testing.M) {

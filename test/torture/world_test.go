@@ -46,6 +46,8 @@ type world struct {
 	graph     *topology.Graph
 	file      *slo.File // the contract
 	brokers   []string  // of a cluster, or where the embedded broker listens
+	events    string    // files of the set
+	verdicts  string
 	want      map[string]map[string]any
 	lines     [][]byte
 	instances []*instance
@@ -69,8 +71,8 @@ func newWorld(t *testing.T, s setup) *world {
 		t.Fatal(err)
 	}
 	if s.set != "" {
-		w.want = harness.Golden(t, filepath.Join(golden, s.set+".verdicts.ndjson.gz"))
-		w.lines = testfile.Lines(t, filepath.Join(golden, s.set+".events.ndjson.gz"))
+		w.events, w.verdicts = w.files()
+		w.lines, w.want = testfile.Lines(t, w.events), harness.Golden(t, w.verdicts)
 	}
 	if s.at == embedded {
 		ports, err := kafka.Ports(1)

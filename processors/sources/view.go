@@ -71,14 +71,6 @@ type clockCell struct {
 	offset   atomic.Int64 // of the last record read, -1: none
 }
 
-// kindLife is the life of a kind: what counts now, and what will once every partition has been applied up to it.
-type kindLife struct {
-	counts  event.Time
-	has     bool
-	pending event.Time
-	waiting bool
-}
-
 const (
 	beginning = event.Time(-1 << 62)
 	never     = event.Time(1<<63 - 1) // no use is that late
@@ -130,16 +122,6 @@ func (v *View) Item(kind, key string) *freshness.Item {
 		return e.item.Load()
 	}
 	return nil
-}
-
-// KindLife returns the life of a whole kind, as far as every partition has been applied up to it.
-func (v *View) KindLife(kind string) (event.Time, bool) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	if k := v.kinds[kind]; k != nil && k.has {
-		return k.counts, true
-	}
-	return 0, false
 }
 
 // Clock returns through when a source partition is applied (valid if live) and complete.
@@ -386,34 +368,6 @@ func (v *View) forget(kind, key string, offset int64) []Change {
 	e.item.Store(freshness.NewItem(kind, key))
 	e.offset.Store(offset)
 	return []Change{{Kind: kind, Key: key, From: beginning, Versions: true}}
-}
-
-func (v *View) kindBeat(kind string, life event.Time) []Change {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	k := v.kinds[kind]
-	if k == nil {
-		k = &kindLife{}
-		v.kinds[strings.Clone(kind)] = k
-	}
-	if k.has && life <= k.counts || k.waiting && life <= k.pending {
-		return nil
-	}
-	k.pending, k.waiting = life, true
-	return v.settle(kind, k)
-}
-
-// settle lets a kind's pending life count once every partition has been applied up to it.
-func (v *View) settle(kind string, k *kindLife) []Change {
-	if !k.waiting || k.pending > v.applied {
-		return nil
-	}
-	from := beginning
-	if k.has {
-		from = k.counts
-	}
-	k.counts, k.has, k.waiting = k.pending, true, false
-	return []Change{{Kind: kind, From: from}}
 }
 
 // tick takes a clock row. Clocks never go back.

@@ -140,6 +140,45 @@ func TestKindLifeCountsOnceEveryPartitionIsApplied(t *testing.T) {
 	}
 }
 
+// Heartbeats of a whole kind come quicker than the clocks follow, so that the latest is always ahead of them.
+func TestKindLifeCountsHoweverOftenItIsSaid(t *testing.T) {
+	tb := newTable(1)
+	const lag = 35
+	for at := event.Time(0); at <= 2000; at += 10 {
+		tb.put(0, &kindRow{kind: "policy", life: at})
+		applied := at - lag
+		tb.put(0, &clockOf{key: topology.ControlKey(clockRow, 0), applied: applied, complete: applied, live: true})
+		life, known := tb.view.KindLife("policy")
+		if want := applied - (applied%10+10)%10; known != (applied >= 0) || known && life != want {
+			t.Fatalf("applied through %d: life %d, %v, want %d", applied, life, known, want)
+		}
+	}
+}
+
+// While a clock stands the lives that wait are bounded; once it goes on, they count one after the other, and in the end the latest does.
+func TestKindLifeWaitsForAClockThatStands(t *testing.T) {
+	k := kindLife{}
+	for life := event.Time(1); life <= 100_000; life++ {
+		if k.beat(life); len(k.waiting) > mostWaiting {
+			t.Fatalf("%d lives wait", len(k.waiting))
+		}
+	}
+	for applied := event.Time(1); applied <= 100_000; applied += 999 {
+		k.settle(applied)
+		if !k.has || k.counts > applied || applied-k.counts > 2000 { // a part in fifty of the time that it has stood
+			t.Fatalf("applied through %d: %d counts, %v", applied, k.counts, k.has)
+		}
+	}
+	if from, changed := k.settle(200_000); !changed || k.counts != 100_000 || from >= 100_000 || len(k.waiting) > 0 {
+		t.Fatalf("in the end %d counts, from %d, %d wait", k.counts, from, len(k.waiting))
+	}
+	k.beat(300_000)
+	k.beat(300_001)
+	if k.settle(300_000); k.counts != 300_000 {
+		t.Errorf("%d counts: what was thinned out while the clock stood still is", k.counts)
+	}
+}
+
 func TestWaitThroughIsBounded(t *testing.T) {
 	tb := newTable(1)
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)

@@ -13,6 +13,10 @@ const (
 	hour   = 60 * minute
 )
 
+// Asleep is how long a process that runs does not go without saying so. Beyond it the process was frozen, or its machine was, and another
+// instance may have gone on.
+const Asleep = 10 * second
+
 // Config is what does not come from the contract. The zero value is completed by Defaults.
 type Config struct {
 	Repeat       freshness.Duration // a firing alert is sent again after so long

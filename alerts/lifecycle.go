@@ -171,13 +171,16 @@ func (a *Alerts) move(s *Snapshot, conditions []*condition, grouped map[string]b
 	return out
 }
 
+// Drowsy says that the process was not run until a moment ago: its clocks are old, and its rows may be.
+func (a *Alerts) Drowsy(s *Snapshot) bool { return s.Now-s.Woken < event.Time(a.cfg.WakeAfter) }
+
 // gate says what keeps a condition from becoming an alert; Unclear if nothing does.
 func (a *Alerts) gate(s *Snapshot, name string, rests []string) Reason {
 	switch name {
 	case Watchdog:
 		return Unclear
 	case EngineBlind: // a process that was frozen sees old clocks first: others may have gone on meanwhile
-		if s.Now-s.Woken < event.Time(a.cfg.WakeAfter) {
+		if a.Drowsy(s) {
 			return NotYet
 		}
 		return Unclear

@@ -9,7 +9,7 @@ import (
 // firing, and nothing new does.
 type Snapshot struct {
 	Now      event.Time
-	Woken    event.Time // ticks have come without a long pause since then
+	Woken    event.Time // the process has run without a long pause since then
 	Contract *slo.File  // in force now
 
 	Partitions []Partition

@@ -265,6 +265,57 @@ func TestSlack(t *testing.T) {
 	}
 }
 
+// A process is frozen while something waits to be sent, and something else is being sent. When it goes on, nothing of it is sent before
+// somebody has said that the process runs; who says so gives up what waited first.
+func TestWhatWaitedInAFrozenProcessIsNotSent(t *testing.T) {
+	rec := newReceiver(t)
+	var mu sync.Mutex
+	var ahead time.Duration
+	thaw := make(chan struct{})
+	rec.answer = func(n int, w http.ResponseWriter) {
+		if n == 1 {
+			<-thaw
+			w.WriteHeader(http.StatusInternalServerError)
+		}
+	}
+	k := start(t, func(c *Config) { c.Webhooks, c.Timeout = rec.URL, time.Minute })
+	k.now = func() time.Time {
+		mu.Lock()
+		defer mu.Unlock()
+		return time.Now().Add(ahead)
+	}
+	k.Alive()
+	sending, waiting := row("SourceSilent/sending"), row("SourceSilent/waiting")
+	k.Offer(k.notifications(sending, alerts.Tell, ""), true)
+	k.until(func() string {
+		if len(rec.got()) == 0 {
+			return "nothing is being sent"
+		}
+		return ""
+	})
+	k.Offer(append(k.notifications(sending, alerts.Tell, ""), k.notifications(waiting, alerts.Tell, "")...), true)
+	mu.Lock()
+	ahead = time.Minute
+	mu.Unlock()
+	close(thaw)
+	k.until(func() string { // the attempt has failed, and the queue has looked for what is next
+		if testutil.ToFloat64(k.m.Notifications.WithLabelValues("webhook", metrics.FailedAttempt)) == 0 {
+			return "the attempt goes on"
+		}
+		return ""
+	})
+	k.Offer(nil, true)
+	k.Alive()
+	fresh := row("SourceSilent/fresh")
+	k.Offer(k.notifications(fresh, alerts.Tell, ""), true)
+	k.awaitAcks(1)
+	for _, g := range rec.got()[1:] {
+		if !strings.HasPrefix(g.header.Get("Webhook-Id"), fresh.ID+"/") {
+			t.Errorf("%s was sent", g.header.Get("Webhook-Id"))
+		}
+	}
+}
+
 // A place that is dead, and one that hangs, delay no other; what they were to be told is delivered when they are back.
 func TestADeadPlaceDelaysNoOther(t *testing.T) {
 	dead, hanging, well := newReceiver(t), newReceiver(t), newReceiver(t)

@@ -23,8 +23,9 @@ type Dispatcher struct {
 
 	acked chan struct{}
 
-	mu   sync.Mutex
-	acks []alerts.Ack
+	mu    sync.Mutex
+	acks  []alerts.Ack
+	alive time.Time
 }
 
 // New returns a dispatcher. Owners are those of the contract in force, with their secrets.
@@ -37,7 +38,7 @@ func New(cfg Config, owners func() map[string]*slo.Owner, m *metrics.Metrics, no
 	post := newPoster(now)
 	add := func(kind alerts.Kind, urls string, to func(url string) sender) {
 		for _, u := range list(urls) {
-			q := &queue{to: target(kind, u), sender: to(u), cfg: cfg, now: now, m: m, acked: d.ack, wake: make(chan struct{}, 1),
+			q := &queue{to: target(kind, u), sender: to(u), cfg: cfg, now: now, m: m, acked: d.ack, frozen: d.frozen, wake: make(chan struct{}, 1),
 				items: map[string]*item{}, done: map[string]alerts.Ack{}}
 			q.logger = log.With(logger, "component", "dispatch")
 			d.queues = append(d.queues, q)
@@ -84,6 +85,21 @@ func (d *Dispatcher) Offer(due []alerts.Notification, whole bool) {
 	for _, q := range d.queues {
 		q.offer(by[q.to.ID], whole)
 	}
+}
+
+// Alive says that the process runs. Once it has not been said for a while, nothing of what waits is sent until it is said again: who says it
+// has what waits forgotten first.
+func (d *Dispatcher) Alive() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.alive = d.now()
+}
+
+// frozen says that the process does not seem to have run. It is not said of one that has never said that it does.
+func (d *Dispatcher) frozen() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return !d.alive.IsZero() && d.now().Sub(d.alive) > time.Duration(alerts.Asleep)*time.Millisecond
 }
 
 // mostAcks bounds the acknowledgements that nobody fetches; the rows that lack one lead to another delivery.

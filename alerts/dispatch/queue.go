@@ -26,6 +26,7 @@ type queue struct {
 	m      *metrics.Metrics
 	logger log.Logger
 	acked  func(alerts.Ack)
+	frozen func() bool
 	wake   chan struct{}
 
 	mu    sync.Mutex
@@ -39,6 +40,7 @@ type item struct {
 	first   event.Time // when it was due first
 	rest    time.Time  // it rests until then
 	sending bool
+	gone    bool // it is no longer due, and being sent
 }
 
 // offer takes what is due. Whole says that it is everything: what waits and is no longer due is forgotten.
@@ -57,7 +59,7 @@ func (q *queue) offer(due []alerts.Notification, whole bool) {
 			if !same(&it.n, n) {
 				it.first, it.rest = n.Since, time.Time{}
 			}
-			it.n = *n
+			it.n, it.gone = *n, false
 			continue
 		}
 		q.items[key] = &item{n: *n, first: n.Since}
@@ -65,7 +67,7 @@ func (q *queue) offer(due []alerts.Notification, whole bool) {
 	}
 	if whole {
 		for key, it := range q.items {
-			if !wanted[key] && !it.sending {
+			if it.gone = !wanted[key]; it.gone && !it.sending {
 				delete(q.items, key)
 			}
 		}
@@ -109,6 +111,9 @@ func (q *queue) tidy() {
 func (q *queue) take() (batch []alerts.Notification, keys []string, wait time.Duration) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	if q.frozen() {
+		return nil, nil, time.Second
+	}
 	wait = time.Hour
 	now := q.now()
 	for _, key := range q.order {
@@ -183,6 +188,8 @@ func (q *queue) settle(batch []alerts.Notification, keys []string, err error) ti
 			if same(&it.n, &batch[i]) {
 				delete(q.items, key)
 			}
+		case it.gone:
+			delete(q.items, key)
 		case refused && same(&it.n, &batch[i]):
 			it.rest = now.Add(refusedPause)
 		}

@@ -60,8 +60,11 @@ func Names() []string {
 // delivered is the result of a notification that has arrived.
 const delivered = "delivered"
 
+// sees is recorded as 1 while the clocks of all partitions that there are follow, and as 0 while one does not, or none is there.
+const sees = "freshet:sees:bool"
+
 func (o Options) engine() []Rule {
-	var rules []Rule
+	rules := []Rule{{Record: sees, Expr: "(max(time() - max by (partition) (freshet_applied_through_timestamp_seconds > 0)) <= bool 60) or vector(0)"}}
 	for _, w := range o.watches() {
 		severity := w.severity.String()
 		if w.name == "FreshetWatchdog" {

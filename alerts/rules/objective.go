@@ -35,7 +35,7 @@ func (o Options) objective(s *slo.SLO) Group {
 				Labels: map[string]string{"severity": severity.String(), "slo": s.Name, "owner": s.Owner, "workflow_type": s.Workflow},
 				Annotations: o.runbook(s, map[string]string{
 					"summary":     fmt.Sprintf("%s spends its error budget too fast.", s.Name),
-					"description": fmt.Sprintf("{{ $value | humanizePercentage }} of the uses were bad, %s are allowed (%s over %s).", percent(s.Budget), s.Name, slo.FormatDuration(s.Window)),
+					"description": fmt.Sprintf("{{ if ge $value 0.0 }}{{ $value | humanizePercentage }} of the uses were bad, %s are allowed (%s over %s).{{ else }}It fired when Freshet stopped seeing what happens, and nothing says that it is over.{{ end }}", percent(s.Budget), s.Name, slo.FormatDuration(s.Window)),
 				}),
 			})
 		}
@@ -54,11 +54,16 @@ func (o Options) runbook(s *slo.SLO, annotations map[string]string) map[string]s
 // ratio is the name of the recorded share of bad uses.
 func ratio(w freshness.Duration) string { return "freshet:slo_bad:ratio_rate" + slo.FormatDuration(w) }
 
-// burning holds while one of the rules of a severity does; "" if there are none.
+// burning holds while one of the rules of a severity does; "" if there are none. What fires when the engine stops seeing goes on firing, with
+// a negative value, until the engine has seen again for as long as the shortest window: no data is not good data.
 func burning(s *slo.SLO, severity slo.Severity) string {
 	label := "{slo=" + strconv.Quote(s.Name) + "}"
 	var rules []string
+	var shortest freshness.Duration
 	for _, r := range s.Rules {
+		if shortest == 0 || r.Short < shortest {
+			shortest = r.Short
+		}
 		if r.Severity != severity {
 			continue
 		}
@@ -66,6 +71,11 @@ func burning(s *slo.SLO, severity slo.Severity) string {
 		rules = append(rules, fmt.Sprintf("(\n  %s%s >= %s\n  and\n  %s%s >= %s\n  and on ()\n  sum(increase(%s[%s])) >= %d\n)",
 			ratio(r.Long), label, limit, ratio(r.Short), label, limit, events(s, counted(s)), slo.FormatDuration(r.Long), s.MinEvents))
 	}
+	if rules == nil {
+		return ""
+	}
+	rules = append(rules, fmt.Sprintf("(\n  -max by (slo) (ALERTS{alertname=%q,alertstate=\"firing\",severity=%q,slo=%s})\n  and on ()\n  min_over_time(%s[%s]) < 1\n)",
+		SLOBurn, severity, strconv.Quote(s.Name), sees, slo.FormatDuration(shortest)))
 	return strings.Join(rules, "\nor\n")
 }
 

@@ -23,6 +23,7 @@ type Dispatcher interface {
 	Offer(due []alerts.Notification, whole bool)
 	Acks() []alerts.Ack
 	Acked() <-chan struct{} // something has been acknowledged that had better be kept soon
+	Alive()                 // the process runs; what waits is sent only while that is said
 }
 
 // Deps is what the group works with.
@@ -47,9 +48,10 @@ type Group struct {
 	due     []alerts.Notification // of the last tick, until it is committed
 	barrier uint64                // it is committed with a later one
 	waiting bool
+	made    event.Time // when due was
 	sent    event.Time // when something could be sent last
-	ticked  event.Time // the last tick was due, whether or not anything could be evaluated
-	woken   event.Time // ticks have been due without a long pause since then
+	pulse   event.Time // the process ran, as far as is known
+	woken   event.Time // it has run without a long pause since then
 	was     bool       // this instance evaluated last, as far as it knows
 }
 
@@ -128,7 +130,7 @@ func (g *Group) Unit(p *gateway.Partition, u *gateway.Unit) {
 	if len(out.Changed)+len(out.Gone) > 0 {
 		g.count()
 	}
-	g.due, g.barrier, g.waiting = out.Due, p.Barriers(), true
+	g.due, g.made, g.barrier, g.waiting = out.Due, s.Now, p.Barriers(), true
 }
 
 // Committed sends what is due, once what it rests on is stored.
@@ -137,6 +139,9 @@ func (g *Group) Committed(p *gateway.Partition, barrier uint64, _, _ []int64) {
 	defer g.mu.Unlock()
 	if g.part != p || !g.waiting || barrier <= g.barrier {
 		return
+	}
+	if g.awake(); g.woken > g.made { // it was stored, and then this process was frozen: what is due now the next tick will say, if it can be stored
+		g.due = nil
 	}
 	g.waiting = false
 	g.sent = g.Now()
@@ -206,6 +211,8 @@ type Gateway interface {
 func (g *Group) Run(ctx context.Context, on Gateway, every time.Duration) error {
 	tick := time.NewTicker(every)
 	defer tick.Stop()
+	pulse := time.NewTicker(heartbeat)
+	defer pulse.Stop()
 	soon := time.NewTimer(time.Hour)
 	defer soon.Stop()
 	for {
@@ -216,26 +223,35 @@ func (g *Group) Run(ctx context.Context, on Gateway, every time.Duration) error 
 			soon.Reset(gather)
 		case <-soon.C:
 			g.tick(on)
+		case <-pulse.C:
+			g.live()
 		case <-tick.C:
-			g.awake()
+			g.live()
 			g.tick(on)
 			g.fromMemory(on)
 		}
 	}
 }
 
-// asleep is how long a process that runs does not go without a tick. Beyond it, the process was frozen, or its machine was.
-const asleep = event.Time(10_000)
+// heartbeat is how often the process says that it runs, however seldom it ticks.
+const heartbeat = time.Second
 
-// awake notes that a tick is due.
-func (g *Group) awake() {
+func (g *Group) live() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	g.awake()
+}
+
+// awake notes that the process runs. If it did not until now, what waits to be sent is forgotten: another instance may have taken over and
+// have told more since, such as that an alert is over. What is still due comes with the next tick that can be stored. The group is locked.
+func (g *Group) awake() {
 	now := g.Now()
-	if now-g.ticked > asleep {
+	if now-g.pulse > event.Time(alerts.Asleep) {
 		g.woken = now
+		g.Dispatcher.Offer(nil, true)
 	}
-	g.ticked = now
+	g.pulse = now
+	g.Dispatcher.Alive()
 }
 
 // gather is how long acknowledgements are waited for that may come together.
@@ -259,6 +275,9 @@ func (g *Group) fromMemory(on Gateway) {
 		return
 	}
 	s := g.bare()
+	if g.Alerts.Drowsy(s) { // not even that what fired still does
+		return
+	}
 	acks := g.Dispatcher.Acks()
 	out := g.Alerts.Alone(s, g.Dispatcher.Targets(), acks)
 	for _, r := range out.Changed {

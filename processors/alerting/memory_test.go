@@ -37,6 +37,7 @@ func (s *sink) Offer(due []alerts.Notification, whole bool) {
 }
 func (s *sink) Acks() []alerts.Ack     { a := s.acks; s.acks = nil; return a }
 func (s *sink) Acked() <-chan struct{} { return nil }
+func (s *sink) Alive()                 {}
 
 func (s *sink) count(id string, p alerts.Purpose) int {
 	n := 0
@@ -67,22 +68,76 @@ func TestAFrozenProcessIsNotBlind(t *testing.T) {
 	for range 5 {
 		now += 1000
 		applied = now
-		g.awake()
+		g.live()
 		g.fromMemory(away{})
 	}
 	now += 130_000
 	for range 15 { // it finds out that it is no member any more
 		now += 1000
-		g.awake()
+		g.live()
 		g.fromMemory(away{})
 	}
 	for range 30 {
 		now += 1000
-		g.awake()
+		g.live()
 		g.fromMemory(away{running: true})
 	}
 	if n := s.count(alerts.EngineBlind, alerts.Tell); n != 0 {
 		t.Errorf("told %d times that the engine is blind", n)
+	}
+}
+
+// What a process has from before it was frozen it does not say any more: not what waits to be sent, not what was stored and is due, and not
+// that what fired still does. Another instance may have told that it is over.
+func TestAFrozenProcessSaysNothingOld(t *testing.T) {
+	now := event.Time(1_000_000)
+	s := &sink{now: func() event.Time { return now }}
+	var cfg Config
+	rows, err := cfg.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := New(Deps{Alerts: rows, Dispatcher: s, Metrics: metrics.New(nil), Now: s.now, Logger: log.NewNopLogger(),
+		Clocks: func() []alerts.Partition { // they stand
+			return []alerts.Partition{{Name: "freshet-workflows/0", Live: true, Applied: 1_000_000}}
+		}})
+	g.was, g.sent = true, now
+	for range 100 {
+		now += 1000
+		g.live()
+		g.fromMemory(away{})
+	}
+	if n := s.count(alerts.EngineBlind, alerts.Tell); n != 1 {
+		t.Fatalf("told %d times that the engine is blind", n)
+	}
+	due := []alerts.Notification{{To: s.Targets()[0], Purpose: alerts.Tell, Row: &alerts.Row{ID: "SourceSilent/policy"}}}
+	commit := func() int {
+		before := s.count("SourceSilent/policy", alerts.Tell)
+		g.part = new(gateway.Partition)
+		g.due, g.made, g.waiting = due, now, true
+		return before
+	}
+	before := commit()
+	g.Committed(g.part, 1, nil, nil)
+	if n := s.count("SourceSilent/policy", alerts.Tell) - before; n != 1 {
+		t.Fatalf("what is due was offered %d times once it was stored", n)
+	}
+	before = commit()
+	old := len(s.got)
+	s.emptied = false
+	now += 130_000
+	g.Committed(g.part, 1, nil, nil) // it hears that it was stored when it goes on
+	g.part = nil
+	if n := s.count("SourceSilent/policy", alerts.Tell) - before; n != 0 || !s.emptied {
+		t.Errorf("what was due before is offered %d times; what waited is given up: %v", n, s.emptied)
+	}
+	for range 15 {
+		now += 1000
+		g.live()
+		g.fromMemory(away{})
+	}
+	if len(s.got) != old {
+		t.Errorf("it says %+v", s.got[old:])
 	}
 }
 

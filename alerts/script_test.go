@@ -17,7 +17,7 @@ import (
 // TestScripts runs the scenarios of testdata; -rewrite writes what they now say. The language is small:
 //
 //	contract                         a contract file; everything else begins anew
-//	config [group=N] [burst=N] [rows=N] [engine=OWNER] [links]
+//	config [group=N] [burst=N] [rows=N] [engine=OWNER] [links]   with a file of templates below, if there is to be one
 //	targets NAME…                    am…, hook…, pd…, slack…
 //	facts                            what snapshots show from here on, one a line
 //	  live P…                        clocks that follow now
@@ -68,6 +68,8 @@ type script struct {
 	deaf   map[string]bool
 	acks   []Ack
 	stored map[string][]byte
+
+	templates string
 }
 
 func newScript() *script {
@@ -83,7 +85,7 @@ func (s *script) reset(f *slo.File) {
 }
 
 func (s *script) make() *Alerts {
-	text, err := NewText("")
+	text, err := NewText(s.templates)
 	if err != nil {
 		panic(err)
 	}
@@ -102,10 +104,15 @@ func (s *script) run(d *datadriven.TestData) (string, error) {
 		return "", nil
 	case "config":
 		s.cfg = Config{Group: int(w.int("group")), Burst: int(w.int("burst")), MaxRows: int(w.int("rows")), EngineOwner: w.named["engine"]}
+		s.templates = d.Input
 		if slices.Contains(w.plain, "links") {
 			s.cfg.ExternalURL, s.cfg.RunbookURL, s.cfg.DashboardURL = "https://freshet.example.com", "https://runbooks.example.com", "https://grafana.example.com/d/freshet"
 		}
-		s.a = s.make()
+		text, err := NewText(s.templates)
+		if err != nil {
+			return "refused: " + err.Error(), nil
+		}
+		s.a = New(s.cfg, text)
 		return "", nil
 	case "targets":
 		s.to = nil

@@ -30,6 +30,7 @@ type Logs struct {
 	cl     *kgo.Client
 	logger log.Logger
 	fence  Fence
+	now    func() time.Time
 	until  context.Context // bounds the calls that come without a context of their own
 }
 
@@ -38,7 +39,7 @@ type Fence struct {
 	// May tells whether the owner of a transactional id is gone for good. Ending a transaction makes its producer fail for ever, so a
 	// live owner that is merely slow must be left alone. Nil: nobody's transaction is ended.
 	May func(transactionalID string) bool
-	// Grace is how long an open transaction is waited for before it is ended.
+	// Grace is how long a transaction must have been open, or have been waited for, before it is ended.
 	Grace time.Duration
 }
 
@@ -50,7 +51,7 @@ func New(seeds []string, logger log.Logger, opts ...kgo.Opt) (*Logs, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make a client for the ends of logs on %v: %w", seeds, err)
 	}
-	return &Logs{cl: cl, logger: logger, until: context.Background()}, nil
+	return &Logs{cl: cl, logger: logger, now: time.Now, until: context.Background()}, nil
 }
 
 // Close closes the client; calls that wait return with an error. It closes everything derived by Fencing and Until as well.

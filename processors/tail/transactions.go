@@ -85,8 +85,7 @@ func (l *Logs) Reap(ctx context.Context, prefix string, alive func(transactional
 	ended := 0
 	var errs []error
 	for _, t := range open {
-		// A start that is not known is that of a transaction which ended between two answers.
-		if t.Start.IsZero() || time.Since(t.Start) <= older || alive(t.ID) {
+		if !l.olderThan(older, t) || alive(t.ID) {
 			continue
 		}
 		if err := l.end(ctx, t); err != nil {
@@ -98,15 +97,22 @@ func (l *Logs) Reap(ctx context.Context, prefix string, alive func(transactional
 	return ended, errors.Join(errs...)
 }
 
-// fencePartition ends the transactions that are open on a partition and that Fencing allows to end.
-func (l *Logs) fencePartition(ctx context.Context, tp TopicPartition) error {
+// olderThan says whether a transaction has been open for longer than a time. One whose start is not known, since it ended between two answers
+// or no coordinator knows it, is not.
+func (l *Logs) olderThan(d time.Duration, t Transaction) bool {
+	return !t.Start.IsZero() && l.now().Sub(t.Start) > d
+}
+
+// fencePartition ends the transactions that are open on a partition and that Fencing allows to end: those that are older than the grace, or
+// all of them if they have been waited for so long.
+func (l *Logs) fencePartition(ctx context.Context, tp TopicPartition, all bool) error {
 	open, err := l.OpenTransactions(ctx, tp)
 	if err != nil {
 		return err
 	}
 	var errs []error
 	for _, t := range open {
-		if t.ID == "" || !l.fence.May(t.ID) {
+		if t.ID == "" || !all && !l.olderThan(l.fence.Grace, t) || !l.fence.May(t.ID) {
 			continue
 		}
 		errs = append(errs, l.end(ctx, t))

@@ -10,11 +10,16 @@ import (
 	"github.com/go-kit/log/level"
 	"github.com/grafana/dskit/backoff"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"golang.org/x/sync/errgroup"
 )
 
 const (
 	firstWindow  = 8  // offsets looked at first from the end backwards: most logs end in a record or in a few markers
 	windowGrowth = 16 // how much further back each further look goes
+
+	lookers   = 16                     // logs that are looked at side by side
+	firstLook = 50 * time.Millisecond  // transactions that end by themselves are not looked at
+	lookAgain = 200 * time.Millisecond // at who holds a log open
 )
 
 // Usable returns the offset after the last record that a reader of committed records is given below the partition's present high
@@ -34,6 +39,23 @@ func (l *Logs) Usable(ctx context.Context, topic string, partition int32) (int64
 		return 0, fmt.Errorf("find the usable end of %s: %w", tp, err)
 	}
 	return usable, nil
+}
+
+// UsableEnds returns the usable ends of all partitions of a topic, looked for side by side.
+func (l *Logs) UsableEnds(ctx context.Context, topic string, partitions int32) ([]int64, error) {
+	ends := make([]int64, partitions)
+	all, ctx := errgroup.WithContext(ctx)
+	all.SetLimit(lookers)
+	for p := range partitions {
+		all.Go(func() (err error) {
+			ends[p], err = l.Usable(ctx, topic, p)
+			return err
+		})
+	}
+	if err := all.Wait(); err != nil {
+		return nil, err
+	}
+	return ends, nil
 }
 
 // Next looks at the log from a position on. If a reader of committed records would be given a record at or after it, next is that
@@ -75,14 +97,14 @@ func (l *Logs) afterLastRecord(ctx context.Context, tp TopicPartition, end int64
 	return start, nil
 }
 
-// awaitStable waits until the last stable offset has reached end. Transactions that are still open after the grace are ended where that
-// is allowed, again and again: an owner may turn out to be dead only later.
+// awaitStable waits until the last stable offset has reached end. Transactions that have been open for longer than the grace are ended where
+// that is allowed, and looked at again and again: an owner may turn out to be dead only later. Who was killed is out of its group only after
+// its session, and what it has left open is as old by then: that is not waited for.
 func (l *Logs) awaitStable(ctx context.Context, tp TopicPartition, end int64) error {
 	var (
-		began    = time.Now()
-		fenceDue = began.Add(l.fence.Grace)
-		fenceErr error
-		wait     = backoff.New(ctx, polls())
+		began   = time.Now()
+		lookDue = began.Add(firstLook)
+		wait    = backoff.New(ctx, polls())
 	)
 	for {
 		stable, err := l.offset(ctx, tp, latest, true)
@@ -95,11 +117,11 @@ func (l *Logs) awaitStable(ctx context.Context, tp TopicPartition, end int64) er
 			}
 			return nil
 		}
-		if l.fence.May != nil && !time.Now().Before(fenceDue) {
-			if fenceErr = l.fencePartition(ctx, tp); fenceErr != nil {
-				level.Warn(l.logger).Log("msg", "could not end open transactions", "partition", tp, "err", fenceErr)
+		if l.fence.May != nil && !time.Now().Before(lookDue) {
+			if err := l.fencePartition(ctx, tp, time.Since(began) >= l.fence.Grace); err != nil {
+				level.Warn(l.logger).Log("msg", "could not end open transactions", "partition", tp, "err", err)
 			}
-			fenceDue = time.Now().Add(max(l.fence.Grace, 200*time.Millisecond))
+			lookDue = time.Now().Add(lookAgain)
 		}
 		if wait.Wait(); ctx.Err() != nil {
 			return fmt.Errorf("wait for open transactions%s: stable up to %d, end %d: %w", l.whose(tp), stable, end, context.Cause(ctx))

@@ -3,6 +3,7 @@ package tail
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -92,6 +93,24 @@ func TestEnds(t *testing.T) {
 	})
 }
 
+func TestUsableEnds(t *testing.T) {
+	onBrokers(t, func(t *testing.T, r *rig) {
+		topic := r.topic(t, 3)
+		r.plain(t, topic, 0, 2)
+		r.writer(t, name("w")).commit(t, topic, 2, 3)
+		r.awaitStable(t, topic, 2, 4)
+		if ends, err := r.logs(t).UsableEnds(within(t), topic, 3); err != nil || !slices.Equal(ends, []int64{2, 0, 3}) {
+			t.Errorf("UsableEnds = %v, %v; want 2, 0, 3", ends, err)
+		}
+		short, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+		defer cancel()
+		r.writer(t, name("open")).begin(t, topic, 1, 1)
+		if ends, err := r.logs(t).UsableEnds(short, topic, 3); !errors.Is(err, context.DeadlineExceeded) || ends != nil {
+			t.Errorf("UsableEnds while a transaction is open = %v, %v; want that one has waited too long", ends, err)
+		}
+	})
+}
+
 func TestOpenTransactionHoldsTheUsableEnd(t *testing.T) {
 	onBrokers(t, func(t *testing.T, r *rig) {
 		l := r.logs(t)
@@ -132,6 +151,21 @@ func TestOpenTransactionHoldsTheUsableEnd(t *testing.T) {
 		}
 		if open, err := l.OpenTransactions(within(t), tp); err != nil || len(open) != 0 {
 			t.Errorf("OpenTransactions = %v, %v; want none", open, err)
+		}
+	})
+}
+
+// A transaction that is older than the grace is not waited for: whoever has left it is dead for longer.
+func TestUsableDoesNotWaitForWhatIsOld(t *testing.T) {
+	onBrokers(t, func(t *testing.T, r *rig) {
+		l := r.logs(t)
+		topic := r.topic(t, 1)
+		r.writer(t, name("owner")).begin(t, topic, 0, 2)
+		l.now = func() time.Time { return time.Now().Add(2 * time.Hour) }
+		asked := false
+		fencing := l.Fencing(Fence{Grace: time.Hour, May: func(string) bool { asked = true; return true }})
+		if usable, err := fencing.Usable(within(t), topic, 0); err != nil || usable != 0 || !asked {
+			t.Errorf("Usable = %d, %v, asked whether the owner is dead: %v; want 0 once a transaction of two hours is ended", usable, err, asked)
 		}
 	})
 }

@@ -67,10 +67,13 @@ type Topic struct {
 }
 
 // Group judges. It implements gateway.Group.
-type Group struct{ Deps }
+type Group struct {
+	Deps
+	ends []int64 // of the sources table, at the start of the session; nil: not looked for yet
+}
 
 // New returns the group.
-func New(d Deps) *Group { return &Group{d} }
+func New(d Deps) *Group { return &Group{Deps: d} }
 
 // internLimit bounds the names of which a partition keeps one copy.
 const internLimit = 1 << 16
@@ -123,13 +126,7 @@ func (g *Group) Assign(ctx context.Context, p *gateway.Partition) error {
 	}
 	q := g.View.Partitions()
 	pt.blocked = make([]deadlines, q)
-	ends := make([]int64, q)
-	for i := range ends {
-		if ends[i], err = g.Logs.Usable(ctx, g.SourceTable, int32(i)); err != nil {
-			return fmt.Errorf("end of %s/%d: %w", g.SourceTable, i, err)
-		}
-	}
-	if err := g.View.WaitThrough(ctx, ends); err != nil {
+	if err := g.seen(ctx); err != nil {
 		return err
 	}
 	pt.detector = freshness.Detector{Sources: g.View, Contracts: g.Contracts}
@@ -150,6 +147,17 @@ func (g *Group) Assign(ctx context.Context, p *gateway.Partition) error {
 	return nil
 }
 
+// seen waits until the View has reached the ends that the sources table had when the session began. They are looked for once in a session: its
+// partitions were all assigned before.
+func (g *Group) seen(ctx context.Context) (err error) {
+	if g.ends == nil {
+		if g.ends, err = g.Logs.UsableEnds(ctx, g.SourceTable, g.View.Partitions()); err != nil {
+			return fmt.Errorf("ends of %s: %w", g.SourceTable, err)
+		}
+	}
+	return g.View.WaitThrough(ctx, g.ends)
+}
+
 // Claimed passes on where an input begins.
 func (g *Group) Claimed(p *gateway.Partition, input int, initial int64) {
 	g.Clock.Claimed(p, input, initial)
@@ -166,6 +174,7 @@ func (g *Group) Revoke(p *gateway.Partition) {
 
 // Begin forgets the partitions of the session before: from here on their rows are restored, or another instance's.
 func (g *Group) Begin() {
+	g.ends = nil
 	g.Reads.Reset()
 	g.Clock.Reset()
 }

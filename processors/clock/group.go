@@ -157,7 +157,10 @@ func (g *Group) Committed(p *gateway.Partition, next, newest []int64) {
 			c.Record(event.Time(newest[i]))
 		}
 	}
-	gp.look()
+	was := gp.live.Load()
+	if gp.look(); !was && gp.live.Load() {
+		g.poller.Wake() // what was read before waits for a tick
+	}
 }
 
 // Revoked forgets a partition.

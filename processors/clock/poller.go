@@ -19,8 +19,9 @@ import (
 const (
 	roundTimeout = 2 * time.Second // how long the brokers have for one question
 	minPause     = 5 * time.Millisecond
-	lookers      = 8  // inputs whose logs are looked at at the same time
-	lookAgain    = 40 // rounds after which a record that waits is looked for again
+	wakePause    = 10 * time.Millisecond // what is registered in so short a time is asked for in one round
+	lookers      = 8                     // inputs whose logs are looked at at the same time
+	lookAgain    = 40                    // rounds after which a record that waits is looked for again
 )
 
 // Logs is what the poller asks: tail.Logs, or a test's.
@@ -38,6 +39,7 @@ type Poller struct {
 	tick     func(context.Context)
 	logger   log.Logger
 
+	wake  chan struct{}
 	round sync.Mutex // one round at a time
 	fails bool       // the last round went without an answer
 
@@ -62,11 +64,20 @@ type entry struct {
 // each round, whether it failed or not.
 func NewPoller(logs Logs, now func() event.Time, interval time.Duration, tick func(context.Context), logger log.Logger) *Poller {
 	return &Poller{
-		logs: logs, now: now, interval: interval, tick: tick, logger: logger, entries: make(map[tail.TopicPartition][]*entry),
+		logs: logs, now: now, interval: interval, tick: tick, logger: logger, wake: make(chan struct{}, 1), entries: make(map[tail.TopicPartition][]*entry),
 	}
 }
 
-// Register keeps an input's clock going from now on. Several inputs may be registered for the same partition.
+// Wake has the next round come soon: somebody waits for it.
+func (p *Poller) Wake() {
+	select {
+	case p.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Register keeps an input's clock going from now on, and begins soon: whoever takes a partition over says nothing before its clock goes.
+// Several inputs may be registered for the same partition.
 func (p *Poller) Register(tp tail.TopicPartition, input *Input) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -76,6 +87,7 @@ func (p *Poller) Register(tp tail.TopicPartition, input *Input) {
 		}
 	}
 	p.entries[tp] = append(p.entries[tp], &entry{tp: tp, input: input})
+	p.Wake()
 }
 
 // Unregister leaves the inputs of a partition to themselves: the given ones, or all of them if none is given.
@@ -96,14 +108,27 @@ func (p *Poller) Unregister(tp tail.TopicPartition, inputs ...*Input) {
 func (p *Poller) Run(ctx context.Context) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
+	due := time.Now()
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
+		case <-p.wake:
+			if soon := time.Now().Add(wakePause); soon.Before(due) {
+				due = soon
+				timer.Reset(wakePause)
+			}
 		case <-timer.C:
-			next := time.Now().Add(p.interval)
+			due = time.Now().Add(p.interval)
+			select {
+			case <-p.wake: // whoever waits for a round waits for this one
+			default:
+			}
 			p.Round(ctx)
-			timer.Reset(max(time.Until(next), minPause))
+			if soonest := time.Now().Add(minPause); due.Before(soonest) {
+				due = soonest
+			}
+			timer.Reset(time.Until(due))
 		}
 	}
 }

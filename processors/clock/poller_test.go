@@ -285,4 +285,33 @@ func TestPollerRun(t *testing.T) {
 	})
 }
 
+// TestPollerWakes has an input come in the middle of an hour between two rounds: it is asked for soon, and once for all that come with it.
+func TestPollerWakes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		start := time.Now()
+		logs := &fakeLogs{logs: map[tail.TopicPartition]*fakeLog{{Topic: "t"}: {}, {Topic: "u"}: {}}}
+		logs.now = func() event.Time { return event.Time(time.Since(start).Milliseconds()) }
+		p := NewPoller(logs, logs.now, time.Hour, nil, log.NewNopLogger())
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- p.Run(ctx) }()
+		<-time.After(time.Minute)
+		var c, d Input
+		p.Register(tail.TopicPartition{Topic: "t"}, &c)
+		<-time.After(wakePause / 2)
+		p.Register(tail.TopicPartition{Topic: "u"}, &d)
+		<-time.After(time.Second)
+		p.Wake()
+		<-time.After(time.Second)
+		cancel()
+		if err := <-ended; err != nil {
+			t.Errorf("Run = %v", err)
+		}
+		if want := []event.Time{60_010, 61_015}; !slices.Equal(logs.calls, want) {
+			t.Errorf("ends were asked for at %v; want %v", logs.calls, want)
+		}
+		check(t, "the second", &d, wantFollowing(61_015))
+	})
+}
+
 func wantFollowing(at event.Time) want { return want{at, 0, Following} }

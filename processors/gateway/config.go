@@ -70,7 +70,7 @@ func (c *Config) Validate() error {
 }
 
 // heartbeat is how soon a member hears that partitions are to be shared anew: so long those of one that has left lie idle.
-const heartbeat = 300 * time.Millisecond
+const heartbeat = 100 * time.Millisecond
 
 // Sarama returns the configuration of everything that reads: committed records only, from the oldest where nothing is committed.
 func (c *Config) Sarama(cluster access.Cluster, instance string) (*sarama.Config, error) {
@@ -84,6 +84,7 @@ func (c *Config) Sarama(cluster access.Cluster, instance string) (*sarama.Config
 	s.Consumer.Offsets.Initial = sarama.OffsetOldest
 	s.Consumer.Offsets.AutoCommit.Enable = false
 	s.Consumer.Fetch.Default = int32(c.FetchBytes)
+	s.Metadata.Retry.Max, s.Metadata.Retry.Backoff = 8, 100*time.Millisecond // also of offsets that a transaction of the dead still holds
 	s.Consumer.MaxWaitTime = 100 * time.Millisecond
 	s.Consumer.MaxProcessingTime = time.Minute // claims are drained at once; a slow one is paused, not abandoned
 	s.Consumer.Group.Session.Timeout = c.SessionTimeout

@@ -117,11 +117,16 @@ func (g *Gateway) Run(ctx context.Context) error {
 	return nil
 }
 
+// restoreWait is how long brokers may wait with an answer that would be empty while rows are restored. Sarama ends a restore with the answer
+// to its last fetch, when there is nothing more to come.
+const restoreWait = 10 * time.Millisecond
+
 func (g *Gateway) runOnce(ctx context.Context) error {
 	reading, err := g.cfg.Sarama(g.cluster, "")
 	if err != nil {
 		return err
 	}
+	reading.Consumer.MaxWaitTime = restoreWait
 	processor, err := goka.NewProcessor(g.cluster.Addrs, g.graph(),
 		goka.WithClientID(g.spec.Instance),
 		goka.WithLogger(gokaLogger{g.logger}),
@@ -413,13 +418,6 @@ func (g *Gateway) reap(ctx context.Context, awaited <-chan struct{}) {
 	tick := time.NewTicker(500 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-awaited:
-			return
-		case <-tick.C:
-		}
 		members, err := g.members(ctx)
 		if err == nil {
 			var fenced int
@@ -428,6 +426,13 @@ func (g *Gateway) reap(ctx context.Context, awaited <-chan struct{}) {
 		}
 		if err != nil && ctx.Err() == nil {
 			_ = level.Warn(g.logger).Log("msg", "looking for transactions of instances that have left", "err", err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-awaited:
+			return
+		case <-tick.C:
 		}
 	}
 }

@@ -83,7 +83,7 @@ API_PYTHON := build/api
 
 .PHONY: test-api
 test-api: export FRESHET_PYTHON ?= try
-test-api: build ## Fuzz the HTTP API by its OpenAPI document, and call its tools with a client of MCP (needs Python 3.10 or later, and PyPI; some minutes).
+test-api: build ## Fuzz the HTTP API by its OpenAPI document, call its tools with a client of MCP, and look at its page in Chromium if that is there (needs Python 3.10 or later, and PyPI; some minutes).
 	@mkdir -p build; if ! { python3 -m venv $(API_PYTHON) && $(API_PYTHON)/bin/pip install --quiet --disable-pip-version-check -r test/api/requirements.txt; } >build/api.log 2>&1; then \
 		echo "NOT TESTED: the HTTP API by schemathesis and a client of MCP; they could not be had (build/api.log)" >&2; [ "$$FRESHET_PYTHON" != require ]; exit; \
 	fi; FRESHET_BIN=$(CURDIR)/$(BIN) $(API_PYTHON)/bin/python test/api/live.py $(SEED)

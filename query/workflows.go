@@ -19,6 +19,8 @@ type summary struct {
 	State    string      `json:"state"`
 	Verdict  string      `json:"verdict"`
 	Reasons  []string    `json:"reasons"`
+	Cause    *string     `json:"cause"` // of what is stale
+	Owner    *string     `json:"owner"` // of the cause
 	Items    int         `json:"items"`
 	Uses     int         `json:"decisions"`
 	First    event.Time  `json:"first_event_at"`
@@ -102,6 +104,10 @@ func (l *listing) add(w *freshness.Workflow) {
 	one := summary{
 		Workflow: w.ID, Type: nameOrNull(w.Type.Name), State: state, Verdict: l.v.Kind.String(), Reasons: l.v.Reasons.Names(),
 		Items: len(w.Items), Uses: len(w.Uses), First: w.First, Last: w.Last,
+	}
+	if l.v.Cause != freshness.NoCause {
+		cause := l.v.Cause.String()
+		one.Cause, one.Owner = &cause, nameOrNull(l.v.Owner)
 	}
 	if w.Over.Set {
 		one.Ended = &w.Over.Time

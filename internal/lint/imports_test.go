@@ -35,6 +35,7 @@ func sees() map[string][]string {
 		"processors":        {"checkid", "alerts", "event", "freshness", "slo", "state", "topology", "internal/access", "internal/await", "internal/metrics"},
 		"query/client":      nil,
 		"dashboards":        {"internal/metrics"},
+		"web":               nil,
 		"query":             {"checkid", "alerts", "event", "freshness", "slo", "state", "internal/await", "internal/metrics"},
 		"bench":             {"event", "freshness", "slo", "topology", "internal/access"},
 		"cmd":               {everything},

@@ -1,4 +1,4 @@
-"""The HTTP API as others see it: a real engine, a fuzzer that reads its OpenAPI document, and a real client of the Model Context Protocol.
+"""The HTTP API as others see it: a real engine, a fuzzer that reads its OpenAPI document, a real client of the Model Context Protocol, and a browser.
 
 make test-api runs it: FRESHET_BIN=bin/freshet python test/api/live.py [seed]
 """
@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import random
+import shutil
 import socket
 import subprocess
 import sys
@@ -62,14 +63,16 @@ def until(what: str, holds: Any, within: float = 120) -> None:
 
 
 @contextmanager
-def engine(directory: Path) -> Iterator[str]:
+def engine(directory: Path, asks_who: bool = True) -> Iterator[str]:
+    directory.mkdir(exist_ok=True)
     tokens = directory / "tokens.yaml"
     digest = hashlib.sha256(TOKEN.encode()).hexdigest()
     tokens.write_text(f"clients: [{{name: test, tokens: ['sha256:{digest}'], scopes: [check, read, explain, admin]}}]\n")
     broker, url = f"127.0.0.1:{free()}", f"http://127.0.0.1:{free()}"
     log = directory / "log"
     command = [BINARY, "run", "-contracts.file", str(ROOT / "examples" / "refund.yaml"), "-data.dir", str(directory / "data"), "-topics.partitions", "4"]
-    command += ["-http.listen", url.removeprefix("http://"), "-embedded.listen", broker, "-auth.tokens-file", str(tokens)]
+    command += ["-http.listen", url.removeprefix("http://"), "-embedded.listen", broker]
+    command += ["-auth.tokens-file", str(tokens)] if asks_who else []
     with log.open("w") as stderr:
         process = subprocess.Popen(command, stderr=stderr)
         try:
@@ -161,12 +164,45 @@ async def tools(url: str) -> int:
     return n
 
 
+def page(browser: str, url: str, view: str, holds: list[str], lacks: list[str]) -> None:
+    """Look at a view of the page at /ui/ after its script has run."""
+    command = [browser, "--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=5000", "--dump-dom", f"{url}/ui/#/{view}"]
+    seen = subprocess.run(command, check=True, capture_output=True, text=True, timeout=120)
+    for text in holds:
+        assert text in seen.stdout, f"the view {view} lacks {text!r}: {seen.stdout}\n{seen.stderr[-2000:]}"
+    for text in lacks + ["[object", "undefined", "NaN"]:
+        assert text not in seen.stdout, f"the view {view} has {text!r}: {seen.stdout}"
+
+
+def pages(directory: Path, guarded: str) -> None:
+    """The page in a browser: without a token nothing but the wish for one, and on an engine that wants none every view."""
+    browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if browser is None:
+        print("NOT TESTED: the page in a browser; there is no chromium")
+        return
+    for view in ("status", "stale", "decision/wf-7f3/d1"):
+        page(browser, guarded, view, ["no token"], ["payments", "refund", "<table", 'id="token" hidden'])
+    views = {
+        "status": ["ready</span>", "freshet-workflows", "complete through", "Nothing fires.", "UTC · at most"],
+        "stale": ["wf-7f3</a>", "hold_approval", "payments"],
+        "workflow/wf-7f3": ["reapprove", "engine lag", "approval.granted", "workflow.context/", ">d1</a>"],
+        "decision/wf-7f3/d1": ["action.executed at", "consumer_lag 57.9 s, agents-platform", "source.available", "revision 1"],
+        "workflow/nobody": ["nothing is known of a workflow of this id"],
+        "check/wf-7f3": ["Does the context of a workflow still hold?"],
+    }
+    with engine(directory / "open", asks_who=False) as url:
+        for view, holds in views.items():
+            page(browser, url, view, holds, [])
+    print(f"the page: {len(views)} views in {browser}, and 3 without a token")
+
+
 def main() -> int:
     seed = int(sys.argv[1]) if len(sys.argv) > 1 else random.randrange(1 << 31)
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
         with engine(directory) as url:
             print(f"mcp: {asyncio.run(tools(url))} calls of the tools by the Python client, each answer as its schema says")
+            pages(directory, url)
             good = fuzz(url, directory, seed)
             status, said = ask(url, "/ready")
             if status != 200:

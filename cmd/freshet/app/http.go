@@ -11,6 +11,8 @@ import (
 
 	"github.com/freshet-io/freshet/query"
 	"github.com/freshet-io/freshet/query/auth"
+	"github.com/freshet-io/freshet/query/problem"
+	"github.com/freshet-io/freshet/web"
 	"github.com/grafana/dskit/services"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
@@ -30,6 +32,16 @@ func (a *App) operations() []query.Route {
 		{Pattern: "GET /metrics", Scope: auth.Read, Handler: plain(metrics.ServeHTTP)},
 		{Pattern: "GET /services", Scope: auth.Admin, Handler: plain(a.serveServices)},
 		{Pattern: "GET /config", Scope: auth.Admin, Handler: plain(a.serveConfig)},
+		// The page holds no data, and a browser has no token to show for it: what it asks then needs one.
+		{Pattern: "GET /ui/", Handler: plain(func(w http.ResponseWriter, r *http.Request) { servePage(w, strings.TrimPrefix(r.URL.Path, "/ui/")) })},
+		{Pattern: "GET /ui/{file}", Handler: plain(func(w http.ResponseWriter, r *http.Request) { servePage(w, r.PathValue("file")) })},
+	}
+}
+
+// servePage serves a file of the page for people.
+func servePage(w http.ResponseWriter, file string) {
+	if !web.Serve(w, file) {
+		problem.NotFound.Write(w, "the page has no such file", "")
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -40,6 +41,9 @@ func wired(t *testing.T, args ...string) *App {
 	return a
 }
 
+// open are the routes that nobody needs a token for.
+func open() []string { return []string{"/healthz", "/ready", "/openapi.json", "/ui/", "/ui/{file}"} }
+
 // Every route that the program serves is in /openapi.json, and nothing else is.
 func TestEveryRouteOfTheProgramIsDescribed(t *testing.T) {
 	a := wired(t)
@@ -57,7 +61,7 @@ func TestEveryRouteOfTheProgramIsDescribed(t *testing.T) {
 	for path, methods := range doc.Paths {
 		for method, op := range methods {
 			described = append(described, strings.ToUpper(method)+" "+path)
-			if open := slices.Contains([]string{"/healthz", "/ready", "/openapi.json"}, path); open != (len(op.Security) == 0) {
+			if open := slices.Contains(open(), path); open != (len(op.Security) == 0) {
 				t.Errorf("%s %s: security %v", method, path, op.Security)
 			}
 		}
@@ -70,24 +74,61 @@ func TestEveryRouteOfTheProgramIsDescribed(t *testing.T) {
 	}
 }
 
-// Who has no token sees of the whole program that it is there, whether it is ready, and how it is asked.
+// Who has no token sees of the whole program that it is there, whether it is ready, how it is asked, and the page without anything to show.
 func TestWhatIsOpen(t *testing.T) {
 	tokens := filepath.Join(t.TempDir(), "tokens.yaml")
 	if err := os.WriteFile(tokens, []byte("clients: []\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	a := wired(t, "-auth.tokens-file", tokens)
-	replace := strings.NewReplacer("{id}", "w", "{workflow}", "w", "{decision}", "d", "{kind}", "k", "{key}", "k")
+	replace := strings.NewReplacer("{id}", "w", "{workflow}", "w", "{decision}", "d", "{kind}", "k", "{key}", "k", "{file}", "app.js")
 	for _, pattern := range a.query.Patterns() {
 		method, path, _ := strings.Cut(replace.Replace(pattern), " ")
 		w := httptest.NewRecorder()
 		a.query.Handler(true).ServeHTTP(w, httptest.NewRequest(method, "http://localhost"+path, nil))
-		open := slices.Contains([]string{"/healthz", "/ready", "/openapi.json"}, path)
-		if (w.Code == http.StatusUnauthorized) == open {
+		if _, route, _ := strings.Cut(pattern, " "); (w.Code == http.StatusUnauthorized) == slices.Contains(open(), route) {
 			t.Errorf("%s: %d", pattern, w.Code)
 		}
 		if w.Header().Get("Cache-Control") != "no-store" {
 			t.Errorf("%s may be cached: %v", pattern, w.Header())
+		}
+	}
+}
+
+// askedPath is a path of the API as the page's script has it.
+var askedPath = regexp.MustCompile("[`\"](/v1/[^`\"]*)")
+
+// The page is served, under its policy and to the server's own names only, and asks nothing but what there is.
+func TestThePage(t *testing.T) {
+	a := wired(t)
+	h := a.query.Handler(true)
+	get := func(url string) *httptest.ResponseRecorder {
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, url, nil))
+		return w
+	}
+	for url, want := range map[string]int{
+		"http://localhost/ui/": 200, "http://localhost/ui/app.js": 200, "http://localhost/ui": 307, "http://localhost/ui/none": 404,
+		"http://localhost/ui/a/b": 404, "http://evil.example/ui/": 403,
+	} {
+		w := get(url)
+		if w.Code != want || (want == 200) != strings.Contains(w.Header().Get("Content-Security-Policy"), "default-src 'none'") {
+			t.Errorf("%s: %d %v", url, w.Code, w.Header())
+		}
+		if want > 400 && w.Header().Get("Content-Type") != "application/problem+json" {
+			t.Errorf("%s: %v", url, w.Header())
+		}
+	}
+	paths := askedPath.FindAllStringSubmatch(get("http://localhost/ui/app.js").Body.String(), -1)
+	if len(paths) < 7 {
+		t.Errorf("the page asks %v", paths)
+	}
+	filled := regexp.MustCompile(`\$\{path\(id, decided\)\}`)
+	for _, p := range paths {
+		path, _, _ := strings.Cut(filled.ReplaceAllString(p[1], "w/d"), "?")
+		path = regexp.MustCompile(`\$\{[^}]*\}`).ReplaceAllString(path, "w")
+		if w := get("http://localhost" + path); w.Code == http.StatusNotFound {
+			t.Errorf("the page asks %s: %d %s", p[1], w.Code, w.Body)
 		}
 	}
 }

@@ -36,7 +36,7 @@ func command(ctx context.Context, t *testing.T, args ...string) []byte {
 }
 
 // With nothing but Prometheus, the generated rules and Alertmanagers, those are paged who have to be: while the engine works, for an objective
-// that burns; when it is dead, or frozen, because it is.
+// that burns; when it is dead, or frozen, because it is. What burned then is over when the engine has seen so, and not for lack of data.
 func TestPrometheusPagesWithoutTheEngine(t *testing.T) {
 	t.Parallel()
 	for name, s := range map[string]struct {
@@ -86,18 +86,20 @@ func TestPrometheusPagesWithoutTheEngine(t *testing.T) {
 			since := time.Now()
 			f.breaks(ctx, policyLate)
 			told(since, "firing", burnSeen)
-			since = time.Now()
-			f.heals(ctx)
-			told(since, "resolved", burnSeen)
 
 			f.pause(true)
 			since = time.Now()
 			s.goes(ctx, i)
 			told(since, "firing", all(dogSeen, absentSeen))
-			r.exactly(t, "when the engine was "+name, all(dogSeen, burnSeen, absentSeen), burnSeen)
+			r.exactly(t, "when the engine was "+name, all(dogSeen, burnSeen, absentSeen), nil)
 			since = time.Now()
 			s.comes(ctx, i)
 			told(since, "resolved", absentSeen)
+			r.exactly(t, "when it was back", all(dogSeen, burnSeen, absentSeen), absentSeen)
+			since = time.Now()
+			f.heals(ctx)
+			f.pause(false)
+			told(since, "resolved", burnSeen)
 			r.exactly(t, "in the end", all(dogSeen, burnSeen, absentSeen), all(burnSeen, absentSeen))
 		})
 	}

@@ -199,7 +199,7 @@ func (i *instance) start(ctx context.Context) {
 	}
 }
 
-// evaluates says whether it is the instance that evaluates alerts.
+// evaluates says whether it is the instance that evaluates alerts. Any instance answers for the one that does; its own metrics say which.
 func (i *instance) evaluates(ctx context.Context) bool {
-	return i.runs != nil && i.runs.Runs() && get(ctx, "http://"+i.http+"/v1/alerts") != ""
+	return i.runs != nil && i.runs.Runs() && strings.Contains(get(ctx, "http://"+i.http+"/metrics"), `freshet_partition_state{partition="freshet-alerting/0",state="live"} 1`)
 }

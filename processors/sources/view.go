@@ -214,6 +214,7 @@ func (v *View) Run(ctx context.Context, brokers []string, cfg *sarama.Config, lo
 func (v *View) read(ctx context.Context, brokers []string, cfg *sarama.Config, logs *tail.Logs) error {
 	view, err := goka.NewView(brokers, goka.Table(v.table), tableCodec{},
 		goka.WithViewAutoReconnect(),
+		goka.WithViewBackoffBuilder(reconnect),
 		goka.WithViewLogger(quiet{v.logger}),
 		goka.WithViewConsumerSaramaBuilder(goka.SaramaConsumerBuilderWithConfig(cfg)),
 		goka.WithViewTopicManagerBuilder(func(brokers []string) (goka.TopicManager, error) {
@@ -245,6 +246,12 @@ func (v *View) read(ctx context.Context, brokers []string, cfg *sarama.Config, l
 		return err
 	}
 	return context.Cause(reading)
+}
+
+// reconnect says how long a partition waits before it reads on after its broker was gone. Goka's own pauses grow to two minutes, and whoever
+// owns workflows waits for the view once the brokers are back.
+func reconnect() (goka.Backoff, error) {
+	return goka.NewSimpleBackoff(250*time.Millisecond, 2*time.Second), nil
 }
 
 // apply takes one record of the table. A record that cannot be read is said aloud and skipped: it must not stop the instance, and the

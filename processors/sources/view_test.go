@@ -179,6 +179,24 @@ func TestKindLifeWaitsForAClockThatStands(t *testing.T) {
 	}
 }
 
+// However long the brokers were gone, the view is read on soon after they are back.
+func TestPausesOfTheViewDoNotGrow(t *testing.T) {
+	pauses, err := reconnect()
+	if err != nil {
+		t.Fatal(err)
+	}
+	last := time.Duration(0)
+	for range 1000 {
+		last = pauses.Duration()
+		if last > 2*time.Second {
+			t.Fatalf("a partition waits %v", last)
+		}
+	}
+	if last < time.Second {
+		t.Errorf("after 1000 attempts brokers that are gone are asked every %v", last)
+	}
+}
+
 func TestWaitThroughIsBounded(t *testing.T) {
 	tb := newTable(1)
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)

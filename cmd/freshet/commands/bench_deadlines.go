@@ -18,6 +18,8 @@ type benchDeadlines struct {
 	due   string
 	items int
 	rate  int
+
+	cpuProfile string
 }
 
 func benchDeadlinesCommand() *cli.Command {
@@ -34,6 +36,7 @@ was committed; and how long decisions of other workflows took meanwhile until th
 			f.StringVar(&b.due, "deadlines.due", "10000,200000", "How many workflows are due at once, one figure for each run.")
 			f.IntVar(&b.items, "deadlines.items", 1000, "How many items they are spread over.")
 			f.IntVar(&b.rate, "deadlines.rate", 200, "Decisions a second of the other workflows.")
+			f.StringVar(&b.cpuProfile, "cpuprofile", "", "File for a CPU profile of the last run, from when the deadlines were due until all were found.")
 		},
 		Run: b.run,
 	}
@@ -101,12 +104,18 @@ func (b *benchDeadlines) one(ctx context.Context, n int, out figures, stdio *cli
 		return err
 	}
 	passed := due.Add(deadlineLateness)
+	stopProfile, err := profileCPU(b.cpuProfile)
+	if err != nil {
+		return err
+	}
+	defer stopProfile()
 	var found, said time.Duration
 	at, err := live.during(ctx, engine, func() error {
 		if err := engine.untilGauge(ctx, stdio, "freshet_stale_holdings", float64(n)); err != nil {
 			return err
 		}
 		found = b.now().Sub(passed)
+		stopProfile()
 		if err := engine.untilCalm(ctx, 8*float64(b.rate)); err != nil {
 			return err
 		}

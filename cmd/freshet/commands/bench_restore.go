@@ -126,7 +126,7 @@ func (b *benchRestore) restart(ctx context.Context, site *site) (r restarted, er
 		return r, err
 	}
 	defer func() { err = errors.Join(err, engine.stop()) }()
-	const look = 5 * time.Millisecond
+	const look = 25 * time.Millisecond // each look takes CPU from what is measured
 	group := site.graph.Workflows.Name
 	if err := engine.until(ctx, look, func() (bool, error) {
 		sessions, _, err := summed(engine.Registry(), "freshet_sessions_total", func(l labels) bool { return l["group"] == group })

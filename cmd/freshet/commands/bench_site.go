@@ -205,7 +205,7 @@ func (r *running) until(ctx context.Context, gap time.Duration, so func() (bool,
 func (r *running) untilGauge(ctx context.Context, stdio *cli.Stdio, name string, want float64) error {
 	progress := stdio.Progress(name, r.began)
 	defer progress.Clear()
-	return r.until(ctx, 20*time.Millisecond, func() (bool, error) {
+	return r.until(ctx, 50*time.Millisecond, func() (bool, error) { // each look takes CPU from what is measured
 		sum, err := total(r.Registry(), name)
 		progress.Say(int64(sum), sum/want, time.Now())
 		return sum >= want, err

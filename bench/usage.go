@@ -67,6 +67,11 @@ func (u Usage) Since(was Usage, events int64) Cost {
 	}
 }
 
+// Cores returns how many cores the process has used on average since an earlier reading.
+func (u Usage) Cores(was Usage) float64 {
+	return (u.CPU - was.CPU).Seconds() / u.At.Sub(was.At).Seconds()
+}
+
 // Live returns the bytes of the heap: right after a collection, those that live.
 func Live() int64 {
 	var m runtime.MemStats

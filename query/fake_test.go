@@ -37,7 +37,7 @@ type fake struct {
 	reading bool // how the objectives stand
 
 	feed      fakeFeed
-	changes   atomic.Uint64
+	changes   Changes
 	instant   *atomic.Int64 // what time it is, if a test changes it while the server runs
 	ids       []string      // of the workflows, sorted
 	lines     [][]byte      // the events, at their offsets
@@ -199,7 +199,7 @@ func (f *fake) serve(t testing.TB, cfg Config) *Server {
 }
 
 func (f *fake) engine() Engine {
-	return Engine{Rows: f, Sources: sourcesOf{f}, Contracts: f, Records: f, Status: func() Status { return Status{Instance: "fake"} }, Feed: &f.feed, Changes: f.changes.Load, Objectives: f.objectives}
+	return Engine{Rows: f, Sources: sourcesOf{f}, Contracts: f, Records: f, Status: func() Status { return Status{Instance: "fake"} }, Feed: &f.feed, Changes: &f.changes, Objectives: f.objectives}
 }
 
 // objectives says how the objectives stand: a use was fresh, another one stale.

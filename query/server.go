@@ -32,7 +32,7 @@ type Engine struct {
 	// Objectives says how the objectives stand at an instant; ok is false while it is still being read.
 	Objectives func(now event.Time) (states []budget.State, ok bool)
 	Feed       Feed
-	Changes    func() uint64 // how often what is known of the sources has changed
+	Changes    *Changes // of what is known of the sources
 }
 
 // Deps is what a Server works with.

@@ -14,11 +14,10 @@ import (
 	"github.com/freshet-io/freshet/query/problem"
 )
 
-// How often a watcher looks.
 const (
-	lookPace     = 20 * time.Millisecond // whether anything has changed that its workflow may rest on
-	bookmarkPace = time.Second
-	writeTime    = 10 * time.Second // for one event to go out
+	lookPace     = 20 * time.Millisecond // between two looks, however often the sources change
+	bookmarkPace = time.Second           // also between two looks, if nothing happens
+	writeTime    = 10 * time.Second      // for one event to go out
 )
 
 // serveWatch sends what is said as server-sent events: of one workflow, or of all.
@@ -99,7 +98,8 @@ type watching struct {
 	told    map[string]uint64
 	until   event.Time // when the live verdict may change by itself, valid if has
 	has     bool
-	changes uint64
+	next    *time.Timer     // of the next look, whatever happens
+	changed <-chan struct{} // closed when the sources have changed since the last look; nil while a look is due
 	looked  time.Time
 	answer  check.Answer
 	verdict freshness.Verdict
@@ -117,15 +117,13 @@ func (x *watching) run(ctx context.Context, me *watcher, from Positions) error {
 			return err
 		}
 	}
-	if err := x.look(ctx, true); err != nil {
+	x.next = time.NewTimer(bookmarkPace)
+	defer x.next.Stop()
+	if err := x.look(ctx); err != nil {
 		return err
 	}
-	look, mark := time.NewTicker(lookPace), time.NewTicker(bookmarkPace)
-	defer look.Stop()
+	mark := time.NewTicker(bookmarkPace)
 	defer mark.Stop()
-	if x.workflow == "" {
-		look.Stop()
-	}
 	moved := x.moved()
 	for {
 		var err error
@@ -139,9 +137,16 @@ func (x *watching) run(ctx context.Context, me *watcher, from Positions) error {
 			err = x.pass(said)
 		case <-moved:
 			moved = x.moved()
-			err = x.look(ctx, true)
-		case <-look.C:
-			err = x.look(ctx, false)
+			err = x.look(ctx)
+		case <-x.changed:
+			x.changed = nil
+			if wait := lookPace - time.Since(x.looked); wait > 0 {
+				x.next.Reset(wait)
+			} else {
+				err = x.look(ctx)
+			}
+		case <-x.next.C:
+			err = x.look(ctx)
 		case <-mark.C:
 			err = x.bookmark()
 		}
@@ -268,18 +273,25 @@ func (x *watching) row() *freshness.Workflow {
 	return row
 }
 
-// look sends the live verdict, and those of uses that are not final, where they are others than before. Unless it is told that something
-// has happened it first finds out whether anything may have: a change of a source, an instant that was waited for, or a second.
-func (x *watching) look(ctx context.Context, happened bool) error {
+// pause is how long nothing but what happens can change the live verdict, and no longer than a second.
+func (x *watching) pause() time.Duration {
+	if !x.has {
+		return bookmarkPace
+	}
+	left := time.Duration(x.until-x.Now()) * time.Millisecond
+	if left <= 0 {
+		left = lookPace
+	}
+	return min(left, bookmarkPace)
+}
+
+// look sends the live verdict, and those of uses that are not final, where they are others than before.
+func (x *watching) look(ctx context.Context) error {
 	if x.workflow == "" {
 		return nil
 	}
-	changes := x.e.Changes()
-	due := x.has && x.Now() >= x.until
-	if !happened && !due && changes == x.changes && time.Since(x.looked) < bookmarkPace {
-		return nil
-	}
-	x.changes, x.looked = changes, time.Now()
+	x.changed, x.looked = x.e.Changes.Next(), time.Now() // before what is known is read: a change from now on means another look
+	defer func() { x.next.Reset(x.pause()) }()
 	j := x.judge.Load()
 	if j == nil {
 		return errDropped

@@ -204,7 +204,7 @@ func TestWatchingOneWorkflow(t *testing.T) {
 	changed := refund(t, tell("source.updated", "policy/p", 98, `{"kind":"policy","key":"p","seq":2}`))
 	changed.live(zero + 100*second)
 	s.Attach(changed.engine())
-	f.changes.Add(1)
+	f.changes.Add()
 	if e := next(t, events); e.data["verdict"] != "fresh" || e.data["versions_behind"] != 1.0 {
 		t.Errorf("a source has changed: %+v", e)
 	}

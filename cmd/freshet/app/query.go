@@ -2,7 +2,6 @@ package app
 
 import (
 	"context"
-	"sync/atomic"
 
 	"github.com/freshet-io/freshet/event"
 	"github.com/freshet-io/freshet/freshness"
@@ -28,10 +27,10 @@ func (a *App) newServer() error {
 
 // newQuery attaches the engine to the query server, and takes it away before the store is closed.
 func (a *App) newQuery() (services.Service, error) {
-	var changes atomic.Uint64
+	var changes query.Changes
 	unhear := func() {}
 	start := func(context.Context) error {
-		unhear = a.view.Listen(func(sources.Change) { changes.Add(1) })
+		unhear = a.view.Listen(func(sources.Change) { changes.Add() })
 		w, s := a.graph.Workflows, a.graph.Sources
 		a.query.Attach(query.Engine{
 			Rows: &rows{
@@ -45,7 +44,7 @@ func (a *App) newQuery() (services.Service, error) {
 			Status:     a.status,
 			Objectives: a.objectives.States,
 			Feed:       newFeed(a.graph, a.logs, a.cluster),
-			Changes:    changes.Load,
+			Changes:    &changes,
 		})
 		return nil
 	}

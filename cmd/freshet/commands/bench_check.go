@@ -12,7 +12,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime/pprof"
 	"strconv"
 	"strings"
 	"time"
@@ -50,9 +49,11 @@ func benchCheckCommand() *cli.Command {
 		About: `Has many agents hold ten items each, and asks an engine whether they still hold, over HTTP, on connections that are kept, at a rate that
 does not wait for answers: once while it has nothing else to do, and once while it ingests half as much as it can, in the same process.
 Clients are a process of their own, which is this command with -check.server. Each time the same load goes first to an empty handler of
-the same server: what it says of checks is to be seen beside that. A latency counts from when a request was due, or from when it was sent
-if its connection was free by then. Then agents load their items and check at once, with the acknowledgement of their load, and it says how
-long after that the answer was there. Broker and engine share a process; the data directory is a temporary one.`,
+the same server: what it says of checks is to be seen beside that. Beside each figure stands how many cores were used by the engine's
+process, with the broker and the writer of records in it, and by the clients: where they come to all that the machine has, latencies are
+those of queues. A latency counts from when a request was due, or from when it was sent if its connection was free by then. Then agents
+load their items and check at once, with the acknowledgement of their load, and it says how long after that the answer was there. Broker
+and engine share a process; the data directory is a temporary one.`,
 		Example: "freshet bench check -check.rates 2000,20000",
 		Flags: func(f *flag.FlagSet) {
 			b.register(f)
@@ -65,7 +66,7 @@ long after that the answer was there. Broker and engine share a process; the dat
 			f.IntVar(&b.items, "check.items", 10, "Items that each holds.")
 			f.DurationVar(&b.wait, "check.wait", time.Second, "How long a check with the acknowledgement of a load lets the engine wait for it (wait_s).")
 			f.Float64Var(&b.ingest, "check.ingest", 0, "Records a second that the engine ingests meanwhile. 0: half of what it can, which is measured first with -workload.workflows.")
-			f.StringVar(&b.cpuProfile, "cpuprofile", "", "File for a CPU profile of the engine while it is asked and ingests.")
+			f.StringVar(&b.cpuProfile, "cpuprofile", "", "File for a CPU profile of the engine while it is asked and ingests; that of the clients goes to the same name with .clients behind it.")
 		},
 		Run: b.run,
 	}
@@ -80,7 +81,9 @@ type checkRun struct {
 	bench.Asked
 	OverP50 float64 `json:"p50_over_empty,omitempty"`
 	OverP99 float64 `json:"p99_over_empty,omitempty"`
-	Missed  int     `json:"missed"` // answers to own writes that did not rest on them
+	Engine  float64 `json:"engine_cores"` // that its process used meanwhile, with the broker and what is written in it
+	Clients float64 `json:"client_cores"` // that theirs used
+	Missed  int     `json:"missed"`       // answers to own writes that did not rest on them
 }
 
 func (b *benchCheck) run(ctx context.Context, args []string, stdio *cli.Stdio) (err error) {
@@ -140,17 +143,23 @@ func (b *benchCheck) clients(ctx context.Context, contract string, rates []float
 		return cli.Unavailable(err)
 	}
 	defer agents.Close()
+	stop, err := profileCPU(b.cpuProfile)
+	if err != nil {
+		return err
+	}
+	defer stop()
 	out := json.NewEncoder(stdio.Out)
 	for _, rate := range rates {
 		var empty bench.Asked
 		for _, what := range []string{"empty", "check"} {
 			path := map[string]string{"empty": emptyPath, "check": "/v1/check"}[what]
 			asking := &bench.Asking{Addr: b.server, Path: path, Bodies: agents.Checks(), Connections: b.connections, Rate: rate, For: b.span}
+			was := bench.Use(b.now(), 0)
 			asked, err := asking.Run(ctx)
 			if err != nil {
 				return cli.Unavailable(err)
 			}
-			m := checkRun{What: what, Rate: rate, Asked: asked}
+			m := checkRun{What: what, Rate: rate, Asked: asked, Clients: bench.Use(b.now(), 0).Cores(was)}
 			if what == "empty" {
 				empty = asked
 			} else if empty.P50 > 0 {
@@ -161,11 +170,12 @@ func (b *benchCheck) clients(ctx context.Context, contract string, rates []float
 			}
 		}
 	}
+	was := bench.Use(b.now(), 0)
 	own, err := agents.OwnWrites(ctx, b.server, b.wait, b.span, b.now)
 	if err != nil {
 		return cli.Unavailable(err)
 	}
-	return out.Encode(checkRun{What: "own writes", Missed: own.Missed,
+	return out.Encode(checkRun{What: "own writes", Missed: own.Missed, Clients: bench.Use(b.now(), 0).Cores(was),
 		Asked: bench.Asked{Answers: int64(own.Checks), Reached: float64(own.Checks) / b.span.Seconds(), P50: own.P50, P99: own.P99, Max: own.Max}})
 }
 
@@ -204,7 +214,7 @@ func (b *benchCheck) measure(ctx context.Context, site *site, stdio *cli.Stdio) 
 	if err := b.settled(ctx, engine); err != nil {
 		return err
 	}
-	results := b.format.Results(stdio, "WHAT", "INGESTED/S", "ASKED/S", "ANSWERED/S", "P50 µs", "P99 µs", "MAX µs", "P50 / EMPTY", "P99 / EMPTY", "ANSWERS", "MISSED")
+	results := b.format.Results(stdio, "WHAT", "INGESTED/S", "ASKED/S", "ANSWERED/S", "P50 µs", "P99 µs", "MAX µs", "P50 / EMPTY", "P99 / EMPTY", "ENGINE CORES", "CLIENT CORES", "ANSWERS", "MISSED")
 	if err := b.asked(ctx, site, engine, results, false); err != nil {
 		return err
 	}
@@ -257,20 +267,18 @@ func (b *benchCheck) asked(ctx context.Context, site *site, engine *running, res
 	if err != nil {
 		return fmt.Errorf("find this program: %w", err)
 	}
-	if busy && b.cpuProfile != "" {
-		file, err := os.Create(b.cpuProfile)
-		if err != nil {
-			return cli.Usagef("-cpuprofile: %w", err)
-		}
-		defer file.Close()
-		if err := pprof.StartCPUProfile(file); err != nil {
-			return fmt.Errorf("profile: %w", err)
-		}
-		defer pprof.StopCPUProfile()
-	}
-	cmd := exec.CommandContext(ctx, self, "bench", "check", "-check.server", engine.HTTPAddr(), "-kafka.brokers", site.cfg.Brokers, "-check.rates", b.rates,
+	args := []string{"bench", "check", "-check.server", engine.HTTPAddr(), "-kafka.brokers", site.cfg.Brokers, "-check.rates", b.rates,
 		"-check.for", b.span.String(), "-check.connections", fmt.Sprint(b.connections), "-check.agents", fmt.Sprint(b.agents), "-check.items", fmt.Sprint(b.items),
-		"-check.wait", b.wait.String(), "-topics.partitions", fmt.Sprint(site.cfg.Topics.Partitions), "-topics.prefix", site.cfg.Topics.Prefix)
+		"-check.wait", b.wait.String(), "-topics.partitions", fmt.Sprint(site.cfg.Topics.Partitions), "-topics.prefix", site.cfg.Topics.Prefix}
+	if busy && b.cpuProfile != "" {
+		stop, err := profileCPU(b.cpuProfile)
+		if err != nil {
+			return err
+		}
+		defer stop()
+		args = append(args, "-cpuprofile", b.cpuProfile+".clients")
+	}
+	cmd := exec.CommandContext(ctx, self, args...)
 	var said bytes.Buffer
 	cmd.Stderr = &said
 	out, err := cmd.StdoutPipe()
@@ -281,7 +289,7 @@ func (b *benchCheck) asked(ctx context.Context, site *site, engine *running, res
 		return fmt.Errorf("run the clients: %w", err)
 	}
 	was, _ := total(engine.Registry(), "freshet_events_total")
-	at := b.now()
+	used := bench.Use(b.now(), 0)
 	lines := bufio.NewScanner(out)
 	for lines.Scan() {
 		m := checkRun{}
@@ -289,8 +297,9 @@ func (b *benchCheck) asked(ctx context.Context, site *site, engine *running, res
 			return fmt.Errorf("%s: %w", lines.Text(), err)
 		}
 		is, _ := total(engine.Registry(), "freshet_events_total")
-		m.Busy, m.Ingest = busy, (is-was)/b.now().Sub(at).Seconds()
-		was, at = is, b.now()
+		uses := bench.Use(b.now(), 0)
+		m.Busy, m.Ingest, m.Engine = busy, (is-was)/uses.At.Sub(used.At).Seconds(), uses.Cores(used)
+		was, used = is, uses
 		if err := results.Add(m, m.cells()...); err != nil {
 			return err
 		}
@@ -318,5 +327,5 @@ func (m *checkRun) cells() []string {
 		answers = []string{cli.Count(m.Answers)}
 	}
 	return []string{m.What, cli.Count(int64(m.Ingest)), cli.Count(int64(m.Rate)), cli.Count(int64(m.Reached)), fmt.Sprintf("%.0f", m.P50), fmt.Sprintf("%.0f", m.P99),
-		fmt.Sprintf("%.0f", m.Max), over(m.OverP50), over(m.OverP99), strings.Join(answers, ", "), fmt.Sprint(m.Missed)}
+		fmt.Sprintf("%.0f", m.Max), over(m.OverP50), over(m.OverP99), fmt.Sprintf("%.2f", m.Engine), fmt.Sprintf("%.2f", m.Clients), strings.Join(answers, ", "), fmt.Sprint(m.Missed)}
 }

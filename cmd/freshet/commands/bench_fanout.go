@@ -106,6 +106,8 @@ func (b *benchFanout) one(ctx context.Context, n int, stdio *cli.Stdio) (m fanne
 // measure takes the figures of the four times: before the change, after it, at the crossing, until all are found.
 func (b *benchFanout) measure(ctx context.Context, site *site, engine *running, n int, stdio *cli.Stdio) (m fanned, err error) {
 	m.Dependants = n
+	began := b.now()
+	phase := func(what string) { fmt.Fprintf(stdio.Err, "after %.0f s: %s\n", b.now().Sub(began).Seconds(), what) }
 	w, err := bench.NewWriter(site.cluster, site.graph)
 	if err != nil {
 		return m, err
@@ -114,9 +116,11 @@ func (b *benchFanout) measure(ctx context.Context, site *site, engine *running, 
 	if err := b.hold(ctx, engine, w, bench.Held{Workflows: n, Items: 1, At: b.now().Add(-time.Minute)}, stdio); err != nil {
 		return m, err
 	}
+	phase(cli.Count(int64(n)) + " workflows hold the item")
 	if m.RestCPU, err = b.atRest(ctx, engine); err != nil {
 		return m, err
 	}
+	phase("at rest; decisions of other workflows begin")
 	live, err := b.beside(ctx, site, b.rate, liveAge)
 	if err != nil {
 		return m, err
@@ -126,6 +130,7 @@ func (b *benchFanout) measure(ctx context.Context, site *site, engine *running, 
 	if m.Before, err = live.during(ctx, engine, func() error { return pause(ctx, quiet) }); err != nil {
 		return m, err
 	}
+	phase("the item changes")
 	changed := b.now()
 	if m.Changed, err = live.during(ctx, engine, func() error {
 		h := &hearing{engine: engine.App, dependants: n, now: b.now}
@@ -141,12 +146,14 @@ func (b *benchFanout) measure(ctx context.Context, site *site, engine *running, 
 	}); err != nil {
 		return m, err
 	}
+	phase("the bound is about to be crossed")
 	crossed := changed.Add(b.bound + fanoutLateness)
 	m.Crossing, err = live.during(ctx, engine, func() error {
 		if err := engine.untilGauge(ctx, stdio, "freshet_stale_holdings", float64(n)); err != nil {
 			return err
 		}
 		m.Found = b.now().Sub(crossed).Seconds()
+		phase("all are found; what is said of them is written")
 		return engine.untilCalm(ctx, 4*float64(b.rate))
 	})
 	m.Said = b.now().Sub(crossed).Seconds()
@@ -164,6 +171,5 @@ func (b *benchFanout) atRest(ctx context.Context, engine *running) (float64, err
 	if err := pause(ctx, 10*time.Second); err != nil {
 		return 0, err
 	}
-	is := bench.Use(b.now(), 0)
-	return (is.CPU - was.CPU).Seconds() / is.At.Sub(was.At).Seconds(), nil
+	return bench.Use(b.now(), 0).Cores(was), nil
 }

@@ -2,6 +2,7 @@ package demo
 
 import (
 	"fmt"
+	"regexp"
 	"time"
 
 	"github.com/freshet-io/freshet/cmd/freshet/cli"
@@ -21,6 +22,7 @@ type Board struct {
 	stale    []row      // newest first
 	seen     *verdict.Last
 	causes   map[string]int
+	shown    [2]string // workflow and decision in what to try: the first stale ones
 }
 
 // counts are uses by their last verdict.
@@ -70,7 +72,12 @@ type (
 const kept = 40
 
 // NewBoard returns a board on which nothing has happened.
-func NewBoard() *Board { return &Board{seen: verdict.NewLast(), causes: map[string]int{}} }
+func NewBoard() *Board {
+	return &Board{seen: verdict.NewLast(), causes: map[string]int{}, shown: nowhere()}
+}
+
+// nowhere stands for a workflow and a decision until there is one that was stale.
+func nowhere() [2]string { return [2]string{"WORKFLOW", "DECISION"} }
 
 // Take folds a message in, and returns the row of a verdict that was added to the live ones.
 func (b *Board) Take(m any) (row, bool) {
@@ -112,6 +119,9 @@ func (b *Board) judged(r verdict.Revision) (row, bool) {
 	if r.Verdict == "stale" {
 		b.stale = push(b.stale, out)
 		b.causes[out.cause]++
+		if b.shown == nowhere() && plain.MatchString(r.Workflow) && plain.MatchString(r.DecisionID) {
+			b.shown = [2]string{r.Workflow, r.DecisionID}
+		}
 	}
 	return out, true
 }
@@ -231,7 +241,14 @@ func (b *Board) try() []string {
 		"kcat -b " + b.where.brokers + " -t freshet.verdicts -C -o -5 -e",
 	}
 	if b.where.http != "" {
-		lines = append(lines, "curl -s http://"+b.where.http+"/metrics | grep freshet_")
+		server := " -server http://" + b.where.http
+		lines = append(lines,
+			"freshet check"+server+" \\", "  "+b.shown[0], // one line would not fit a terminal of 80 columns
+			"freshet explain"+server+" \\", "  "+b.shown[0]+" "+b.shown[1],
+			"http://"+b.where.http+"/ui/")
 	}
 	return lines
 }
+
+// plain are ids that a shell takes as they are.
+var plain = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.:/-]*$`)

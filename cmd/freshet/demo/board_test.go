@@ -76,6 +76,23 @@ func TestARowShowsTheItemThatDecides(t *testing.T) {
 	}
 }
 
+// What there is to try names a decision that was stale: the first, and of those only one that a shell takes as it is.
+func TestWhatToTryNamesAStaleDecision(t *testing.T) {
+	b := board()
+	tries := func() string { return strings.Join(b.try(), "\n") }
+	for _, m := range []judged{rev("fresh", "fresh", after, 1), rev("x; rm -rf", "stale", after, 1)} {
+		b.Take(m)
+	}
+	if !strings.Contains(tries(), "WORKFLOW DECISION") || strings.Contains(tries(), "rm -rf") {
+		t.Errorf("before:\n%s", tries())
+	}
+	b.Take(rev("d1", "stale", after, 1))
+	b.Take(rev("d2", "stale", after, 1))
+	if !strings.Contains(tries(), "explain -server http://127.0.0.1:2 \\\n  0276a600-2f22-4d2b d1\n") {
+		t.Errorf("then:\n%s", tries())
+	}
+}
+
 func TestSpan(t *testing.T) {
 	for d, want := range map[time.Duration]string{0: "0ms", 999 * time.Millisecond: "999ms", 1500 * time.Millisecond: "1.5s", 5 * time.Minute: "5m", 3 * time.Hour: "3h", 72 * time.Hour: "3d"} {
 		if got := span(d); got != want {
@@ -104,8 +121,8 @@ func TestTheViewFitsTheTerminal(t *testing.T) {
 					t.Fatalf("%v: a line of %d: %q", size, lipgloss.Width(l), l)
 				}
 			}
-			for _, want := range []string{"Stale decisions", "Verdicts as they become final", "freshet verdicts"} {
-				if !strings.Contains(out, want) && (h >= roomForHints || want != "freshet verdicts") {
+			for _, want := range []string{"Stale decisions", "Verdicts as they become final", "freshet verdicts", "freshet check -server http://127.0.0.1:2 \\", "freshet explain", "/ui/"} {
+				if !strings.Contains(out, want) && (h >= roomForHints || !strings.Contains(want, "freshet ") && want != "/ui/") {
 					t.Fatalf("%v: %q is missing in\n%s", size, want, out)
 				}
 			}

@@ -59,7 +59,7 @@ func colour(verdict string) lipgloss.Style {
 }
 
 // roomForHints is the height below which the board shows verdicts instead of what to try.
-const roomForHints = 18
+const roomForHints = 22
 
 // render draws the board. Lines are cut to the width; what does not fit the height is left out from the lists.
 func (b *Board) render(width, height int) string {

@@ -67,13 +67,13 @@ func (c *Config) runbook(name string) string {
 	return strings.TrimSuffix(c.RunbookURL, "/") + "/" + name + ".md"
 }
 
-// explain returns the address of what explains a decision, or shows a workflow.
+// explain returns the address of the page that explains a decision, or shows a workflow.
 func (c *Config) explain(e *Evidence) string {
 	switch {
 	case c.ExternalURL == "" || e.Workflow == "":
 		return ""
 	case e.DecisionID == "":
-		return strings.TrimSuffix(c.ExternalURL, "/") + "/v1/workflows/" + url.PathEscape(e.Workflow)
+		return strings.TrimSuffix(c.ExternalURL, "/") + "/ui/#/workflow/" + url.PathEscape(e.Workflow)
 	}
-	return strings.TrimSuffix(c.ExternalURL, "/") + "/v1/decisions/" + url.PathEscape(e.Workflow) + "/" + url.PathEscape(e.DecisionID)
+	return strings.TrimSuffix(c.ExternalURL, "/") + "/ui/#/decision/" + url.PathEscape(e.Workflow) + "/" + url.PathEscape(e.DecisionID)
 }

@@ -11,10 +11,10 @@ func causes() Dashboard {
 			{"Stale", []Panel{
 				{Title: "Stale seconds by cause", About: "Each decision's stale seconds are divided among causes, without rest. What is largest is what to mend first.", Shape: Stack, Unit: "s", Width: 12,
 					Queries: []Query{q(`sum by (cause) (rate(freshet_stale_seconds_total{`+workflow+`}[$__rate_interval]))`, "{{cause}}")}, Alerts: []string{"FreshnessSLOBurn"},
-					Links: []Link{{"Open workflows that are stale now", "{server}/v1/workflows?state=open&verdict=stale"}}, Idle: "nothing stale yet"},
+					Links: []Link{{"Open workflows that are stale now", "{server}/ui/#/stale"}}, Idle: "nothing stale yet"},
 				{Title: "Causes and owners", About: "Stale seconds of the time shown.", Shape: List, Unit: "s", Width: 12,
 					Queries: []Query{q(`sort_desc(sum by (workflow_type, cause, owner) (increase(freshet_stale_seconds_total{`+workflow+`}[$__range])))`, "")},
-					Links:   []Link{{"Open workflows of the type that are stale now", "{server}/v1/workflows?state=open&verdict=stale&type=${__data.fields.workflow_type}"}}, Idle: "nothing stale yet"},
+					Links:   []Link{{"Open workflows of the type that are stale now", "{server}/ui/#/stale/${__data.fields.workflow_type}"}}, Idle: "nothing stale yet"},
 				{Title: "Stale decisions by kind and cause", About: "Items that were stale when they were used, by their largest share.", Shape: Stack, Unit: "ops", Width: 12,
 					Queries: []Query{q(`sum by (kind, cause) (rate(freshet_stale_decisions_total`+of+`[$__rate_interval]))`, "{{kind}} {{cause}}")}, Idle: "nothing stale yet"},
 				{Title: "Unknown, and why", About: "Decisions of which it could not be said whether their context held.", Shape: Stack, Unit: "ops", Width: 12,

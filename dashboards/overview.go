@@ -20,7 +20,7 @@ func overview() Dashboard {
 					Queries: []Query{q(share("unknown"), "unknown")}, Steps: bad(0.01, 0.05), Idle: "no decisions in the time shown"},
 				{Title: "Held now", About: "Open workflows × stale items that they hold: what would be acted on if nothing happens.", Shape: Number, Unit: "short", Width: 4,
 					Queries: []Query{q(`sum(freshet_stale_holdings{`+workflow+`}) or vector(0)`, "held")}, Steps: bad(1, 50), Alerts: []string{"StaleContextHeld"},
-					Links: []Link{{"Open workflows that are stale now", "{server}/v1/workflows?state=open&verdict=stale"}}},
+					Links: []Link{{"Open workflows that are stale now", "{server}/ui/#/stale"}}},
 				{Title: "Pages", About: "Alerts that page somebody now.", Shape: Number, Unit: "short", Width: 4,
 					Queries: []Query{q(`sum(freshet_alerts{status="firing",severity="page"}) or vector(0)`, "pages")}, Steps: bad(1, 1)},
 				{Title: "Least budget left", About: "Of all objectives, the smallest share of the error budget that is left in its window.", Shape: Number, Unit: "percentunit", Width: 4,

@@ -30,7 +30,7 @@ func sources() Dashboard {
 			{"Who holds old versions", []Panel{
 				{Title: "Stale holdings", About: "Open workflows × stale items of the kind.", Shape: Stack, Unit: "short", Width: 12,
 					Queries: []Query{q(`sum by (kind, owner) (freshet_stale_holdings`+kind+`)`, "{{kind}} {{owner}}")}, Alerts: []string{"StaleContextHeld"},
-					Links: []Link{{"Open workflows that are stale now", "{server}/v1/workflows?state=open&verdict=stale"}}, Idle: "nothing held that is stale"},
+					Links: []Link{{"Open workflows that are stale now", "{server}/ui/#/stale"}}, Idle: "nothing held that is stale"},
 				{Title: "Versions behind when used, p95", About: "By kind.", Shape: Lines, Unit: "short", Width: 12,
 					Queries: []Query{q(quantileBy("0.95", "kind", "freshet_versions_behind_at_use", kind), "{{kind}}")}},
 			}},

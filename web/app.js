@@ -114,16 +114,16 @@ function alerts(a) {
 const outside = (text, to) => (/^https?:/.test(to ?? "") ? el("a", { href: to, rel: "noreferrer" }, text) : text);
 const percent = (r) => (r === null || r === undefined ? "–" : `${Math.round(r * 10000) / 100} %`);
 
-async function stale(cursor) {
-  const page = await ask(`/v1/workflows?state=open&verdict=stale&limit=100${cursor ? `&cursor=${encodeURIComponent(cursor)}` : ""}`);
+async function stale(type, cursor) {
+  const page = await ask(`/v1/workflows?state=open&verdict=stale&limit=100&type=${encodeURIComponent(type ?? "")}&cursor=${encodeURIComponent(cursor ?? "")}`);
   const { answered, of } = page.partitions;
   return [
-    el("h1", {}, "Open workflows that hold something stale"),
+    el("h1", {}, `Open workflows ${type ? `of type ${type} ` : ""}that hold something stale`),
     answered.length < of ? el("p", { class: "unknown" }, `Only ${answered.length} of ${of} partitions have been looked at.`) : null,
     table(["workflow", "type", "reasons", "cause", "owner", "items", "last event"],
-      page.workflows.map((w) => [link(w.workflow, "workflow", w.workflow), or(w.workflow_type), w.reasons.join(", "), or(w.cause), or(w.owner), String(w.items), time(w.last_event_at)]),
+      page.workflows.map((w) => [link(w.workflow, "workflow", w.workflow), w.workflow_type ? link(w.workflow_type, "stale", w.workflow_type) : "–", w.reasons.join(", "), or(w.cause), or(w.owner), String(w.items), time(w.last_event_at)]),
       page.next ? "None on this page." : "None."),
-    page.next ? el("p", {}, link("next page", "stale", page.next)) : null,
+    page.next ? el("p", {}, link("next page", "stale", type ?? "", page.next)) : null,
   ];
 }
 

@@ -187,6 +187,8 @@ def pages(directory: Path, guarded: str) -> None:
         "stale": ["wf-7f3</a>", "hold_approval", "payments"],
         "workflow/wf-7f3": ["reapprove", "engine lag", "approval.granted", "workflow.context/", ">d1</a>"],
         "decision/wf-7f3/d1": ["action.executed at", "consumer_lag 57.9 s, agents-platform", "source.available", "revision 1"],
+        "stale/refund": ["of type refund", "wf-7f3</a>"],
+        "stale/other": ["of type other", "None."],
         "workflow/nobody": ["nothing is known of a workflow of this id"],
         "check/wf-7f3": ["Does the context of a workflow still hold?"],
     }

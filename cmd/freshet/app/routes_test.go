@@ -133,6 +133,31 @@ func TestThePage(t *testing.T) {
 	}
 }
 
+// Where other machines reach it the server listens only if it asks who they are, or is told not to.
+func TestWhoCanReachTheServer(t *testing.T) {
+	tokens := filepath.Join(t.TempDir(), "tokens.yaml")
+	if err := os.WriteFile(tokens, []byte("clients: []\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for listen, refused := range map[string]bool{
+		"127.0.0.1:0": false, "localhost:0": false, "[::1]:0": false, "": false,
+		"0.0.0.0:0": true, ":8080": true, "[::]:0": true, "10.0.0.1:80": true, "freshet.example:80": true,
+	} {
+		for _, more := range [][]string{nil, {"-insecure"}, {"-auth.tokens-file", tokens}} {
+			var cfg Config
+			flags := flag.NewFlagSet("run", flag.ContinueOnError)
+			cfg.RegisterFlags(flags)
+			if err := flags.Parse(append([]string{"-contracts.file", "c.yaml", "-http.listen", listen}, more...)); err != nil {
+				t.Fatal(err)
+			}
+			err := cfg.Validate()
+			if is := err != nil && strings.Contains(err.Error(), "-insecure"); is != (refused && more == nil) {
+				t.Errorf("-http.listen %q %v: %v", listen, more, err)
+			}
+		}
+	}
+}
+
 // Alerts before there is an engine, and parameters that cannot be used.
 func TestWhatAlertsAreAsked(t *testing.T) {
 	a := wired(t)

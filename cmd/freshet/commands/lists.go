@@ -61,14 +61,16 @@ func (a *asking) workflows(ctx context.Context, q url.Values, stdio *cli.Stdio) 
 			State    string     `json:"state"`
 			Verdict  string     `json:"verdict"`
 			Reasons  []string   `json:"reasons"`
+			Cause    *string    `json:"cause"`
+			Owner    *string    `json:"owner"`
 			Items    int        `json:"items"`
 			Uses     int        `json:"decisions"`
 			Last     *time.Time `json:"last_event_at"`
 		} `json:"workflows"`
 	}
-	err := a.get(ctx, "/v1/workflows?"+q.Encode(), &list, stdio, []string{"WORKFLOW", "TYPE", "STATE", "VERDICT", "REASONS", "ITEMS", "DECISIONS", "LAST EVENT"}, func(r *cli.Results) error {
+	err := a.get(ctx, "/v1/workflows?"+q.Encode(), &list, stdio, []string{"WORKFLOW", "TYPE", "STATE", "VERDICT", "REASONS", "CAUSE", "OWNER", "ITEMS", "DECISIONS", "LAST EVENT"}, func(r *cli.Results) error {
 		for _, w := range list.Workflows {
-			if err := r.Add(nil, w.Workflow, nameCell(w.Type), w.State, w.Verdict, dash(strings.Join(w.Reasons, ",")), strconv.Itoa(w.Items), strconv.Itoa(w.Uses), instantCell(w.Last)); err != nil {
+			if err := r.Add(nil, w.Workflow, nameCell(w.Type), w.State, w.Verdict, dash(strings.Join(w.Reasons, ",")), nameCell(w.Cause), nameCell(w.Owner), strconv.Itoa(w.Items), strconv.Itoa(w.Uses), instantCell(w.Last)); err != nil {
 				return err
 			}
 		}

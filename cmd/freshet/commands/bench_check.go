@@ -65,7 +65,7 @@ and engine share a process; the data directory is a temporary one.`,
 			f.IntVar(&b.agents, "check.agents", 2000, "Workflows that are asked about.")
 			f.IntVar(&b.items, "check.items", 10, "Items that each holds.")
 			f.DurationVar(&b.wait, "check.wait", time.Second, "How long a check with the acknowledgement of a load lets the engine wait for it (wait_s).")
-			f.Float64Var(&b.ingest, "check.ingest", 0, "Records a second that the engine ingests meanwhile. 0: half of what it can, which is measured first with -workload.workflows.")
+			f.Float64Var(&b.ingest, "check.ingest", 0, "Records a second that the engine ingests meanwhile. 0: half of what it can as they come, which is measured first.")
 			f.StringVar(&b.cpuProfile, "cpuprofile", "", "File for a CPU profile of the engine while it is asked and ingests; that of the clients goes to the same name with .clients behind it.")
 		},
 		Run: b.run,
@@ -220,10 +220,15 @@ func (b *benchCheck) measure(ctx context.Context, site *site, stdio *cli.Stdio) 
 	}
 	rate := b.ingest
 	if rate == 0 {
-		rate = most / 2
+		live, err := b.live(ctx, engine, feed)
+		if err != nil {
+			return err
+		}
+		rate = live / 2
+		fmt.Fprintf(stdio.Err, "a backlog was ingested at %s records a second, and as they come %s\n", cli.Count(int64(most)), cli.Count(int64(live)))
 	}
-	fmt.Fprintf(stdio.Err, "a backlog was ingested at %s records a second; now %s a second come in\n", cli.Count(int64(most)), cli.Count(int64(rate)))
-	feed.Go(rate)
+	fmt.Fprintf(stdio.Err, "now %s records a second come in\n", cli.Count(int64(rate)))
+	feed.Go(bench.AtRate(rate))
 	if err := b.asked(ctx, site, engine, results, true); err != nil {
 		return err
 	}
@@ -246,6 +251,36 @@ func (b *benchCheck) most(ctx context.Context, engine *running, records int64) (
 		return true, err
 	})
 	return rate, err
+}
+
+// liveBacklog is how many records wait at most while it is measured how many are ingested as they come.
+const liveBacklog = 16384
+
+// live is how many records are ingested a second as they come, if no more come than are ingested. It is less than of a backlog: there all events of
+// a workflow are folded at once, and its row is written once.
+func (b *benchCheck) live(ctx context.Context, engine *running, feed *bench.Feed) (rate float64, err error) {
+	before, err := total(engine.Registry(), "freshet_events_total")
+	if err != nil {
+		return 0, err
+	}
+	before -= float64(feed.Written())
+	feed.Go(bench.Within(liveBacklog, func() (int64, error) {
+		n, err := total(engine.Registry(), "freshet_events_total")
+		return feed.Written() - int64(n-before), err
+	}))
+	if err := pause(ctx, b.span/2); err != nil {
+		return 0, err
+	}
+	was, err := total(engine.Registry(), "freshet_events_total")
+	if err != nil {
+		return 0, err
+	}
+	began := b.now()
+	if err := pause(ctx, b.span); err != nil {
+		return 0, err
+	}
+	is, err := total(engine.Registry(), "freshet_events_total")
+	return (is - was) / b.now().Sub(began).Seconds(), err
 }
 
 // settled waits until the engine is ready and the agents' loads are applied.

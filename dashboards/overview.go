@@ -41,7 +41,7 @@ func overview() Dashboard {
 			{"Who has to do something", []Panel{
 				{Title: "Alerts", About: "Every alert that fires, with its owner, but the Watchdog, which always does.", Shape: List, Unit: "short", Width: 12,
 					Queries: []Query{q(`sum by (name, owner, severity) (freshet_alerts{status="firing",name!="Watchdog"}) > 0`, "")}, Idle: "nothing fires",
-					Links: []Link{{"Runbook", "{runbooks}${__data.fields.name}.md"}, {"Why it fires", "{server}/v1/alerts/why?name=${__data.fields.name}"}}},
+					Links: []Link{{"Runbook", "{runbooks}${__data.fields.name}.md"}, {"Why it fires", "{server}/ui/#/why/${__data.fields.name}"}}},
 				{Title: "Objectives", About: "What is left of each error budget.", Shape: Bars, Unit: "percentunit", Width: 12, Min: number(0), Max: number(1),
 					Queries: []Query{q(`min by (slo) (freshet_slo_budget_remaining_ratio)`, "{{slo}}")}, Steps: []Step{{-1e9, "red"}, {0.1, "orange"}, {0.5, "green"}},
 					Links: []Link{{"Objective", "/d/freshet-slo?var-slo=${__field.labels.slo}"}}, Idle: "the contract has no objectives"},

@@ -106,13 +106,23 @@ function alerts(a) {
   return [
     rows.length < a.alerts.length ? null : el("p", { class: "unknown" }, "The watchdog does not fire: alerts are not evaluated, or you may not see it."),
     table(["since", "alert", "severity", "owner", "what"],
-      rows.map((x) => [time(x.starts_at), outside(x.name, x.runbook_url), x.severity, or(x.owner), or(x.annotations?.summary)]), "Nothing fires."),
+      rows.map((x) => [time(x.starts_at), [outside(x.name, x.runbook_url), " ", link("why", "why", x.name)], x.severity, or(x.owner), or(x.annotations?.summary)]), "Nothing fires."),
   ];
 }
 
 // outside is a link to another site, if it is one to the web.
 const outside = (text, to) => (/^https?:/.test(to ?? "") ? el("a", { href: to, rel: "noreferrer" }, text) : text);
 const percent = (r) => (r === null || r === undefined ? "–" : `${Math.round(r * 10000) / 100} %`);
+
+async function why(name) {
+  const a = await ask(`/v1/alerts/why?name=${encodeURIComponent(name)}`);
+  return [
+    el("h1", {}, `Why ${a.name} does or does not page`),
+    table(["what", "severity", "status", "why", "rule", "who is told"],
+      a.findings.map((f) => [or(f.what), f.severity, f.status, `${f.why}: ${f.detail}`, or(f.rule),
+        f.owners.map((o) => el("p", {}, [o.owner, o.destination, o.target, o.why, o.told_at ? `at ${stamp(o.told_at)}` : ""].filter(Boolean).join(" ")))]), "It sees nothing."),
+  ];
+}
 
 async function stale(type, cursor) {
   const page = await ask(`/v1/workflows?state=open&verdict=stale&limit=100&type=${encodeURIComponent(type ?? "")}&cursor=${encodeURIComponent(cursor ?? "")}`);
@@ -240,7 +250,7 @@ async function check(given) {
 
 // --- around them
 
-const views = { status, stale, workflow, decision, check };
+const views = { status, why, stale, workflow, decision, check };
 const moving = ["status", "stale"]; // are looked at again and again
 
 function trouble(e) {

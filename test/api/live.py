@@ -189,6 +189,7 @@ def pages(directory: Path, guarded: str) -> None:
         "decision/wf-7f3/d1": ["action.executed at", "consumer_lag 57.9 s, agents-platform", "source.available", "revision 1"],
         "stale/refund": ["of type refund", "wf-7f3</a>"],
         "stale/other": ["of type other", "None."],
+        "why/Watchdog": ["Why Watchdog does or does not page", "who is told"],
         "workflow/nobody": ["nothing is known of a workflow of this id"],
         "check/wf-7f3": ["Does the context of a workflow still hold?"],
     }

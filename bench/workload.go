@@ -22,8 +22,9 @@ type Workload struct {
 	Seed        uint64
 	Objectives  int // of the contract; each counts one of a workflow's two uses
 
-	Begin event.Time // when the first event happened, 0: the beginning of 2026
-	Rate  float64    // events a second of event time, 0: 1000, about
+	Begin event.Time        // when the first event happened, 0: the beginning of 2026
+	Rate  float64           // events a second of event time, 0: 1000, about
+	Now   func() event.Time // when an event happens that happens now; nil, or 0: as Begin and Rate say
 }
 
 // EventsPerWorkflow is the length of a workflow: created, started, two loads, a tool call with its result, proposal, approval asked for
@@ -206,6 +207,11 @@ type generator struct {
 
 // time is the event time of what happens now.
 func (g *generator) time() event.Time {
+	if g.Now != nil {
+		if now := g.Now(); now != 0 {
+			return now
+		}
+	}
 	t := g.now - begin
 	if g.Rate > 0 {
 		t = event.Time(float64(t) * 1000 / g.Rate)

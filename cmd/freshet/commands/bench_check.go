@@ -19,6 +19,7 @@ import (
 	"github.com/freshet-io/freshet/bench"
 	"github.com/freshet-io/freshet/cmd/freshet/app"
 	"github.com/freshet-io/freshet/cmd/freshet/cli"
+	"github.com/freshet-io/freshet/event"
 	"github.com/freshet-io/freshet/query"
 	"github.com/freshet-io/freshet/query/auth"
 	"github.com/go-kit/log"
@@ -191,6 +192,15 @@ func (b *benchCheck) measure(ctx context.Context, site *site, stdio *cli.Stdio) 
 	records := int64(b.workload.Workflows) * bench.EventsPerWorkflow
 	workload := b.workload
 	workload.Workflows = 100_000_000 // it goes on until it is enough
+	// The backlog ends a minute ago; what comes behind it happens as it is written: were it older than the lateness, each decision would be judged
+	// as soon as it is read, and again with each event of its workflow that comes after it.
+	workload.Begin = event.Of(b.now().Add(-time.Minute)) - event.Time(2*records)
+	workload.Now = func() event.Time {
+		if feed.Written() < records {
+			return 0
+		}
+		return event.Of(b.now())
+	}
 	go func() { fed <- feed.Run(feeding, site.cluster, site.graph, &workload, records) }()
 	defer func() { enough(); err = errors.Join(err, <-fed) }()
 	select {

@@ -282,6 +282,9 @@ type ItemVerdict struct {
 	silent bool       // its source is
 }
 
+// Silent says whether the item's source has been silent for too long.
+func (iv *ItemVerdict) Silent() bool { return iv.silent }
+
 // SupersededBy returns the version that came into force first of those that are newer than the one used, nil if none has by the instant.
 func (iv *ItemVerdict) SupersededBy() *Version { return iv.star }
 

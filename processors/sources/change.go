@@ -14,6 +14,7 @@ type Change struct {
 	Kind, Key string
 	From      event.Time // uses with t ≥ From may have changed; uses before it only if they are unsettled about the item
 	Versions  bool       // versions have come, gone or changed; else it is about signs of life and availability
+	Life      event.Time // of a whole kind, from now on
 	Cut       *Cut       // versions that the limit has left out, if it has: they may change other uses than those From on
 }
 

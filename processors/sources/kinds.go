@@ -78,6 +78,33 @@ func (v *View) KindLife(kind string) (event.Time, bool) {
 	return 0, false
 }
 
+// KindHeard returns the life of a whole kind as it will be once every partition has been applied up to what has been read.
+func (v *View) KindHeard(kind string) (event.Time, bool) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	k := v.kinds[kind]
+	if k == nil {
+		return 0, false
+	}
+	if n := len(k.waiting); n > 0 {
+		return k.waiting[n-1], true
+	}
+	return k.counts, k.has
+}
+
+// KindLives returns the lives of all kinds that count.
+func (v *View) KindLives() map[string]event.Time {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	lives := make(map[string]event.Time, len(v.kinds))
+	for kind, k := range v.kinds {
+		if k.has {
+			lives[kind] = k.counts
+		}
+	}
+	return lives
+}
+
 // kindBeat takes the row of a kind.
 func (v *View) kindBeat(kind string, life event.Time) []Change {
 	v.mu.Lock()
@@ -94,7 +121,7 @@ func (v *View) kindBeat(kind string, life event.Time) []Change {
 // settle lets a kind's life count as far as it does. The view is locked.
 func (v *View) settle(kind string, k *kindLife) []Change {
 	if from, changed := k.settle(v.applied); changed {
-		return []Change{{Kind: kind, From: from}}
+		return []Change{{Kind: kind, From: from, Life: k.counts}}
 	}
 	return nil
 }

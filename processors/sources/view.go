@@ -261,11 +261,12 @@ func (v *View) apply(partition int32, offset int64, key string, value []byte) {
 	if err != nil {
 		_ = level.Error(v.logger).Log("msg", "row of the sources table cannot be read", "partition", partition, "offset", offset, "err", err)
 	}
-	v.clocks[partition].offset.Store(offset)
-	await.Point(await.View)
+	// Who knows how far the view has read has heard of all that it has read there.
 	for _, c := range changes {
 		v.listeners.tell(c)
 	}
+	v.clocks[partition].offset.Store(offset)
+	await.Point(await.View)
 }
 
 func (v *View) update(partition int32, offset int64, key string, value []byte) ([]Change, error) {
@@ -349,6 +350,7 @@ func (v *View) updateChunk(partition int32, offset int64, kind, key string, chun
 			continue
 		}
 		changed = true
+		n.ID, n.Digest = strings.Clone(n.ID), strings.Clone(n.Digest) // or a version of a few bytes would keep the whole fetch that it came with
 		v.seen.note(kind, n.Time, beginning)
 		from = min(from, reach(n))
 		if old != nil {

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/freshet-io/freshet/event"
 	"github.com/freshet-io/freshet/freshness"
@@ -194,6 +196,77 @@ func TestPausesOfTheViewDoNotGrow(t *testing.T) {
 	}
 	if last < time.Second {
 		t.Errorf("after 1000 attempts brokers that are gone are asked every %v", last)
+	}
+}
+
+// What the view keeps is not part of the fetch that it came with: a few bytes would keep all of it.
+func TestTheViewKeepsNothingOfARecord(t *testing.T) {
+	view := NewView("t", 1, log.NewNopLogger())
+	r := &itemRow{item: freshness.NewItem("policy", "p"), head: true}
+	for seq := int64(1); seq <= 3; seq++ {
+		e := update(seq, event.Time(seq*1000))
+		e.Digest, e.Owner = "digest", "owner"
+		apply(r, e)
+	}
+	available := update(2, 5000)
+	available.Type, available.Consumer = event.SourceAvailable, "index"
+	apply(r, available)
+	r.Records(func(key string, appendTo func([]byte) []byte) {
+		record := append([]byte(key), appendTo(nil)...)
+		view.apply(0, 0, unsafe.String(&record[0], len(key)), record[len(key):])
+		for i := range record {
+			record[i] = '!'
+		}
+	})
+	it := view.Item("policy", "p")
+	if it == nil || it.Kind() != "policy" || it.Key() != "p" {
+		t.Fatalf("the view has %+v", it)
+	}
+	text := fmt.Sprintf("%+v %+v %+v %+v", it.Head(), *it.Version(1), *it.Version(2), *it.Version(3))
+	if strings.Contains(text, "!") || !strings.Contains(text, "digest") || !strings.Contains(text, "context.source") {
+		t.Errorf("the view has %s", text)
+	}
+}
+
+// What has been read of a kind's heartbeats is known before it counts.
+func TestKindsAreHeardBeforeTheyCount(t *testing.T) {
+	tb := newTable(1)
+	if life, known := tb.view.KindHeard("policy"); known {
+		t.Errorf("a life of %d of a kind that nobody has heard of", life)
+	}
+	tb.put(0, &clockOf{key: topology.ControlKey(clockRow, 0), applied: 100, complete: 100, live: true})
+	for _, life := range []event.Time{50, 150, 250} {
+		tb.put(0, &kindRow{kind: "policy", life: life})
+		if heard, known := tb.view.KindHeard("policy"); !known || heard != life {
+			t.Errorf("%d, %v has been heard, want %d", heard, known, life)
+		}
+		if lives := tb.view.KindLives(); len(lives) != 1 || lives["policy"] != 50 {
+			t.Errorf("lives: %v", lives)
+		}
+	}
+	tb.changes = nil
+	tb.put(0, &clockOf{key: topology.ControlKey(clockRow, 0), applied: 300, complete: 300, live: true})
+	if lives, said := tb.view.KindLives(), tb.said(); lives["policy"] != 250 || said != "[policy/ from 50]" {
+		t.Errorf("lives: %v, by %s", lives, said)
+	}
+}
+
+// Who knows that the view has read an offset has heard of what came with it: the cursor of a partition rests on that.
+func TestAChangeIsToldBeforeItsOffset(t *testing.T) {
+	tb, told := newTable(1), 0
+	tb.view.Listen(func(Change) {
+		told++
+		if stands := tb.view.Offsets()[0]; stands >= tb.offset {
+			t.Errorf("the view says that it stands at %d while it tells of the change at %d", stands, tb.offset)
+		}
+	})
+	r := &itemRow{item: freshness.NewItem("policy", "p"), head: true}
+	apply(r, update(1, 1000))
+	tb.put(0, r)
+	tb.put(0, &clockOf{key: topology.ControlKey(clockRow, 0), applied: 100, complete: 100, live: true})
+	tb.put(0, &kindRow{kind: "policy", life: 50})
+	if told < 2 || tb.view.Offsets()[0] != tb.offset-1 {
+		t.Errorf("%d changes were told, the view stands at %d of %d", told, tb.view.Offsets()[0], tb.offset)
 	}
 }
 

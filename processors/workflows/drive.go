@@ -2,6 +2,7 @@ package workflows
 
 import (
 	"encoding/binary"
+	"maps"
 	"sync"
 
 	"github.com/freshet-io/freshet/event"
@@ -26,11 +27,13 @@ type driver struct {
 	incoming map[itemKey]change // item (key "": the kind) → what of it
 	marked   bool               // a marker is on its way, or a search
 	ripe     map[itemKey]change
-	through  []int64 // offsets of the sources table that incoming reaches to
-	barrier  uint64  // the marker's: what was before is committed with a later one
-	waiting  bool    // ripe waits for that
-	done     []int64 // offsets that have been driven
-	moved    bool    // done has moved since it was last asked for
+	through  []int64               // offsets of the sources table that incoming reaches to
+	barrier  uint64                // the marker's: what was before is committed with a later one
+	waiting  bool                  // ripe waits for that
+	reviving map[string]event.Time // lives of kinds that incoming had at the marker
+	done     []int64               // offsets that have been driven
+	revived  map[string]event.Time // lives that have been driven since they were last asked for
+	moved    bool                  // done has moved since it was last asked for
 }
 
 type itemKey struct{ kind, key string }
@@ -40,11 +43,12 @@ type change struct {
 	uses, held event.Time
 	versions   bool         // held may be another one at all
 	group      bool         // a group has begun or ceased to speak for what is held
+	life       event.Time   // of a whole kind
 	cut        *sources.Cut // what an item's limit has left out, nil: nothing
 }
 
 func (c change) and(o change) change {
-	return change{uses: min(c.uses, o.uses), held: min(c.held, o.held), versions: c.versions || o.versions, group: c.group || o.group}
+	return change{uses: min(c.uses, o.uses), held: min(c.held, o.held), versions: c.versions || o.versions, group: c.group || o.group, life: max(c.life, o.life), cut: c.cut.Join(o.cut)}
 }
 
 // marker is the payload of a unit that separates what was before a change from what sees it.
@@ -74,6 +78,9 @@ func (d *driver) start(pt *partition) {
 	place := func(kind, key string) int32 {
 		return pt.g.Partitioner.PartitionString(kind+"/"+key, view.Partitions())
 	}
+	for _, c := range pt.lives.behind(view.KindLives()) {
+		d.hear(c)
+	}
 	view.ChangedSince(pt.cursor.driven, place, func(kind, key string) {
 		d.hear(sources.Change{Kind: kind, Key: key, From: oldest, Versions: true})
 	})
@@ -93,7 +100,7 @@ func (d *driver) hear(c sources.Change) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	k := itemKey{c.Kind, c.Key}
-	n := change{uses: c.From, held: never, cut: c.Cut}
+	n := change{uses: c.From, held: never, cut: c.Cut, life: c.Life}
 	if c.Versions {
 		n.held, n.versions = c.From, true
 	}
@@ -128,6 +135,12 @@ func (d *driver) unit(payload any) error {
 		d.mu.Lock()
 		defer d.mu.Unlock()
 		d.ripe, d.incoming = d.incoming, map[itemKey]change{}
+		d.reviving = map[string]event.Time{}
+		for k, c := range d.ripe {
+			if k.key == "" && k.kind != "" {
+				d.reviving[k.kind] = c.life
+			}
+		}
 		d.through = d.pt.g.View.Offsets()
 		d.barrier, d.waiting = d.pt.p.Barriers(), true
 	case groupFound:
@@ -160,6 +173,11 @@ func (d *driver) finish() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.done, d.moved = d.through, true
+	if d.revived == nil {
+		d.revived = map[string]event.Time{}
+	}
+	maps.Copy(d.revived, d.reviving)
+	d.reviving = nil
 	d.marked = false
 	d.mark()
 }
@@ -271,6 +289,15 @@ func (d *driver) driven() ([]int64, bool) {
 	moved := d.moved
 	d.moved = false
 	return d.done, moved
+}
+
+// revive takes what lives have been driven since the last call over, and says whether any is new.
+func (d *driver) revive(l *lives) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	changed := l.merge(d.revived)
+	d.revived = nil
+	return changed
 }
 
 // again judges the uses of a workflow that a change may have changed, and looks at what it holds.

@@ -88,11 +88,13 @@ type partition struct {
 	intake *intake.Intake
 	clock  *clock.Reading
 	cursor *cursor
+	lives  *lives
 	counts counts
 	slab   state.Slab // of outputs
 
 	due       agenda      // what waits for the partition's own clock
 	blocked   []deadlines // by source partition: what waits for its clock
+	hushed    hushed
 	drive     driver
 	crossings crossings
 	groups    groups
@@ -123,6 +125,9 @@ func (g *Group) Assign(ctx context.Context, p *gateway.Partition) error {
 	pt.cursor, _ = found.(*cursor)
 	if pt.cursor == nil {
 		pt.cursor = newCursor(key)
+	}
+	if pt.lives, err = loadLives(p); err != nil {
+		return err
 	}
 	q := g.View.Partitions()
 	pt.blocked = make([]deadlines, q)
@@ -196,6 +201,9 @@ func (g *Group) Seal(p *gateway.Partition) {
 		pt.cursor.driven, pt.cursor.complete, pt.cursor.opened = driven, max(pt.cursor.complete, complete), false
 		pt.cursor.swept, pt.cursor.groups = pt.crossings.through(), pt.groups.list()
 		p.Rows.Put(pt.cursor.key, pt.cursor)
+		if pt.drive.revive(pt.lives) {
+			p.Rows.Put(pt.lives.key, pt.lives)
+		}
 	}
 }
 

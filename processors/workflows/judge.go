@@ -28,7 +28,7 @@ func (pt *partition) tick() error {
 			if r == nil {
 				continue
 			}
-			r.due, r.blocked = never, never
+			r.due, r.blocked, r.hushed = never, never, never
 			if err := pt.final(r, complete); err != nil {
 				return err
 			}
@@ -51,6 +51,9 @@ func (pt *partition) tick() error {
 		if err := run(blocked, min(through, complete)); err != nil {
 			return err
 		}
+	}
+	if err := pt.hushed.run(pt.g.View, run); err != nil {
+		return err
 	}
 	pt.crossings.tick(complete)
 	pt.groups.tick()
@@ -134,6 +137,9 @@ func (pt *partition) judge(r *row, u *freshness.Use) error {
 				r.blocked = u.Time
 				pt.blocked[q].push(deadline{at: u.Time, key: r.w.ID})
 			}
+			return nil
+		}
+		if pt.hushed.wait(pt.g.View, r, u.Time, v) {
 			return nil
 		}
 	}

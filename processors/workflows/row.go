@@ -19,6 +19,7 @@ type row struct {
 	pending int        // uses that are not final yet
 	due     event.Time // earliest instant that the partition's clock is waited for with; never: none
 	blocked event.Time // earliest instant that a source's clock is waited for with; never: none
+	hushed  event.Time // earliest life of a kind that is waited for; never: none
 	from    event.Time // before this instant its detections are right
 	fresh   bool       // it has events that its detections have not been looked at with
 	gone    bool       // it has been let go of
@@ -117,7 +118,7 @@ const (
 )
 
 func newRow(w *freshness.Workflow) *row {
-	r := &row{w: w, due: never, blocked: never, from: oldest, indexed: indexEntry{at: oldest, first: never, deadline: never}}
+	r := &row{w: w, due: never, blocked: never, hushed: never, from: oldest, indexed: indexEntry{at: oldest, first: never, deadline: never}}
 	for i := range w.Uses {
 		if w.Uses[i].Said.Revision == 0 {
 			r.pending++
@@ -129,7 +130,7 @@ func newRow(w *freshness.Workflow) *row {
 // revive makes a row that has been let go of one of a workflow of which nothing is known.
 func (r *row) revive() {
 	r.w = freshness.NewWorkflow(r.w.ID)
-	r.gone, r.pending, r.due, r.blocked, r.from = false, 0, never, never, oldest
+	r.gone, r.pending, r.due, r.blocked, r.hushed, r.from = false, 0, never, never, never, oldest
 }
 
 // renewed takes note of an event: what is said of the workflow's detections from its time on may be another, or all of it.
@@ -432,6 +433,9 @@ func (s schema) Load(p *state.Partition, key string) (state.Row, error) {
 		return nil, err
 	}
 	if name, _, control := topology.ControlPartition(key); control {
+		if name == livesName {
+			return decodeLives(key, b)
+		}
 		if isBucket(name) {
 			return decodeBucket(key, b)
 		}

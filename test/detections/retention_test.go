@@ -2,8 +2,15 @@ package detections
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/freshet-io/freshet/cmd/freshet/app"
+	"github.com/freshet-io/freshet/event"
+	"github.com/freshet-io/freshet/test/harness"
 )
 
 const short = `version: 1
@@ -84,6 +91,46 @@ func TestWhatIsOldLeaves(t *testing.T) {
 	}
 	if is := len(w.ReadAll(ctx, w.Name("freshet.verdicts"))); is != said || rows() > last*perHour {
 		t.Errorf("%d verdict records, there were %d; %d rows", is, said, rows())
+	}
+}
+
+// TestABacklogLongerThanDecisionsAreKept catches up with a day in which a source said all the time that it was there, by heartbeats of its kind. They
+// count once all sources have been applied, at the end of the backlog; by then most decisions are too old to be amended. So none of them may
+// have been judged without.
+func TestABacklogLongerThanDecisionsAreKept(t *testing.T) {
+	ctx := within(t, 2*time.Minute)
+	path := filepath.Join(t.TempDir(), "contracts.yaml")
+	contract := strings.Replace(short, "policy: {owner: risk}", "policy: {owner: risk, max_silence: 30m}", 1)
+	contract = strings.Replace(contract, "{max_age: 1h}", "{max_versions_behind: 0}", 1)
+	if err := os.WriteFile(path, []byte(contract), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	o := options(path)
+	o.Config = func(c *app.Config) { c.Gateway.MaxRecords = 20 } // many transactions, and so many instants that the clocks show on the way
+	w := &world{Engine: harness.New(t, o), t: t}
+	const hours, perHour = 24, 100
+	begin := time.Now().Add(-(hours + 1) * time.Hour)
+	lines := [][]byte{w.updated("p", 1, begin.Add(-time.Hour))}
+	for i := range hours * perHour {
+		at := begin.Add(time.Duration(i) * time.Hour / perHour)
+		id := fmt.Sprintf("wf-%d", i)
+		lines = append(lines, w.say("source.heartbeat", "policy/", at, fmt.Sprintf(`{"kind":"policy","through":%q}`, event.Of(at))),
+			w.started(id, at), w.loaded(id, at, "p", 1), w.say("action.executed", id, at.Add(time.Minute), `{"decision_id":"d"}`), w.say("task.completed", id, at.Add(2*time.Minute), `{}`))
+	}
+	w.Load(ctx, lines)
+	w.Start(ctx)
+	w.AwaitNow(ctx)
+	w.Until(ctx, func() string {
+		if n := w.Counted("freshet_decisions_total", nil); n < hours*perHour {
+			return fmt.Sprintf("%v of %d decisions are judged", n, hours*perHour)
+		}
+		return ""
+	})
+	if n := w.Counted("freshet_decisions_total", map[string]string{"verdict": "fresh"}); n != hours*perHour {
+		t.Errorf("%v of %d decisions were judged fresh", n, hours*perHour)
+	}
+	if n := w.Counted("freshet_verdict_amendments_total", nil); n != 0 {
+		t.Errorf("%v verdicts were taken back", n)
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 )
 
 func main() {
+	watchHeap()
 	ctx, cancel := context.WithCancel(context.Background())
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)

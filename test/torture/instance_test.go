@@ -30,6 +30,7 @@ type instance struct {
 	http string
 	wall string // by how much its machine's clock is wrong
 	pace string // how fast it goes
+	heap string // directory of its profiles of the heap
 
 	cmd    *exec.Cmd
 	done   chan struct{} // closed when the process has ended
@@ -80,7 +81,7 @@ func (i *instance) start(point string) {
 	fmt.Fprintf(log, "---- life %d, %s %q\n", i.lives, time.Now().Format(time.RFC3339Nano), point)
 	i.cmd = exec.Command(path, append(args, i.w.flags...)...)
 	i.cmd.Stdout, i.cmd.Stderr = log, log
-	i.cmd.Env = append(os.Environ(), await.Env+"="+point, await.OffEnv+"="+i.w.without, "FRESHET_WALL_CLOCK="+i.wall, "FRESHET_CLOCK_PACE="+i.pace)
+	i.cmd.Env = append(os.Environ(), await.Env+"="+point, await.OffEnv+"="+i.w.without, "FRESHET_WALL_CLOCK="+i.wall, "FRESHET_CLOCK_PACE="+i.pace, "FRESHET_HEAP_PROFILES="+i.heap)
 	i.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := kafka.StartMortal(i.cmd); err != nil {
 		i.w.t.Fatal(err)

@@ -36,11 +36,14 @@ func (w *world) ledger() *ledger {
 	return l
 }
 
-func (l *ledger) poll(ctx context.Context) {
+// poll takes what has been read by now, and says how many records that is.
+func (l *ledger) poll(ctx context.Context) int {
 	l.t.Helper()
 	ctx, cancel := context.WithTimeout(ctx, 200*time.Millisecond)
 	defer cancel()
-	l.client.PollFetches(ctx).EachRecord(l.take)
+	fetches := l.client.PollFetches(ctx)
+	fetches.EachRecord(l.take)
+	return fetches.NumRecords()
 }
 
 // mostFaults is how many are reported one by one.

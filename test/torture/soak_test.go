@@ -4,6 +4,7 @@ package torture
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"flag"
@@ -11,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -22,12 +24,15 @@ import (
 	"github.com/go-kit/log"
 	"github.com/grafana/dskit/services"
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 var (
 	soakFor   = flag.Duration("soak", 0, "for how long of event time TestSoak runs; 0: it does not")
 	soakSpeed = flag.Int("soak.speed", 60, "how many times as fast as the machine's the soak's clock goes")
 	soakOn    = flag.String("soak.on", "kafka", "kafka, or embedded: a broker in the test's process, which takes less of the machine and compacts nothing while it runs")
+	soakHeap  = flag.String("soak.heap", "", "directory for a profile of what lives on the engine's heap at the end of each hour; empty: none")
+	soakStop  = flag.Duration("soak.freeze", 0, "for how long of event time the soak's engine is frozen in the middle of it")
 )
 
 // TestSoak lets days pass in minutes: the clock of the engine's machine goes many times as fast, and events happen by that clock. Decisions
@@ -47,13 +52,19 @@ func TestSoak(t *testing.T) {
 	s := &soak{world: w, speed: time.Duration(*soakSpeed), real: real, shown: real.Add(-*soakFor), tables: newTables(w)}
 	i := w.instance("i0")
 	i.pace = fmt.Sprintf("%d/%d/%d", *soakSpeed, s.real.UnixMilli(), s.shown.UnixMilli())
+	if *soakHeap != "" {
+		var err error
+		if i.heap, err = filepath.Abs(*soakHeap); err != nil {
+			t.Fatal(err)
+		}
+	}
 	i.start("")
 	i.awaitReady(ctx)
 	events := soakEvents(s.now().Add(30*time.Minute), s.shown.Add(*soakFor))
 	t.Logf("%d events of %v, in %v", len(events), *soakFor, wall)
 	s.run(ctx, i, events)
 	s.want(events)
-	s.settled(ctx)
+	s.settled(ctx, i)
 	s.flat()
 	i.stop()
 }
@@ -143,6 +154,7 @@ type soak struct {
 	real, shown time.Time // what this machine's clock shows, and the soak's at the same instant
 	tables      *tables
 	hours       []hour
+	way         way
 }
 
 func (s *soak) now() time.Time { return s.shown.Add(time.Since(s.real) * s.speed) }
@@ -155,12 +167,14 @@ type hour struct {
 	Workflows, Versions             int
 	Live, Resident                  int64
 	State, Compacted, Inputs, Other int64
+	Way                             time.Duration // the longest that an event was on its way to the broker
 }
 
 // run lets the events happen, and looks at the engine meanwhile.
 func (s *soak) run(ctx context.Context, i *instance, events []soaked) {
 	s.t.Helper()
-	l, err := loader.Open(ctx, access.Open(s.brokers...), s.graph)
+	s.way.s = s
+	l, err := loader.Open(ctx, access.Open(s.brokers...), s.graph, kgo.WithHooks(&s.way))
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -170,6 +184,7 @@ func (s *soak) run(ctx context.Context, i *instance, events []soaked) {
 	s.t.Log(hourHeader)
 	was := s.counters(ctx, i)
 	h, ends := hour{N: 1}, events[0].at.Add(time.Hour)
+	frozen := s.shown.Add((*soakFor - *soakStop) / 2)
 	for looks := 0; ; looks++ {
 		now, n := s.now(), 0
 		for ; n < len(events) && !events[n].at.After(now); n++ {
@@ -182,12 +197,18 @@ func (s *soak) run(ctx context.Context, i *instance, events []soaked) {
 			}
 		}
 		events, h.Events = events[n:], h.Events+n
-		if looks%5 == 0 {
+		if *soakStop > 0 && i.frozen != (now.After(frozen) && now.Before(frozen.Add(*soakStop))) {
+			s.turn(i)
+		}
+		if looks%5 == 0 && !i.frozen {
 			s.look(ctx, i, &h)
 		}
-		if !now.Before(ends) {
+		if !now.Before(ends) && !i.frozen {
 			is := s.counters(ctx, i)
 			s.close(ctx, i, &h, was, is)
+			if i.heap != "" {
+				i.signal(syscall.SIGUSR1)
+			}
 			was, h, ends = is, hour{N: h.N + 1}, ends.Add(time.Hour)
 		}
 		if len(events) == 0 {
@@ -203,6 +224,16 @@ func (s *soak) run(ctx context.Context, i *instance, events []soaked) {
 	}
 	if err := l.Finish(ctx); err != nil {
 		s.t.Fatal(err)
+	}
+}
+
+// turn freezes an instance that runs, and wakes one that is frozen.
+func (s *soak) turn(i *instance) {
+	s.t.Logf("%s at %v: frozen is %v", i.id, s.now().Format(time.TimeOnly), !i.frozen)
+	if i.frozen {
+		i.wake()
+	} else {
+		i.freeze()
 	}
 }
 
@@ -249,7 +280,7 @@ func (s *soak) counters(ctx context.Context, i *instance) map[string]float64 {
 func (s *soak) close(ctx context.Context, i *instance, h *hour, was, is map[string]float64) {
 	s.t.Helper()
 	h.Decisions, h.CPU = is["freshet_decisions_total"]-was["freshet_decisions_total"], is["process_cpu_seconds_total"]-was["process_cpu_seconds_total"]
-	h.Late = is["late"] - was["late"]
+	h.Late, h.Way = is["late"]-was["late"], s.way.take()
 	h.Open, h.Held = i.sum(ctx, "freshet_open_workflows"), i.sum(ctx, "freshet_stale_holdings")
 	h.Workflows, h.Versions = s.tables.counts()
 	h.State = size(s.t, filepath.Join(i.data, "rows"))
@@ -277,12 +308,12 @@ func (s *soak) close(ctx context.Context, i *instance, h *hour, was, is map[stri
 	s.t.Log(h)
 }
 
-const hourHeader = "| hour | events | decisions | workflow rows | open | stale held | versions | live heap MiB | RSS MiB | state MiB | compacted topics MiB | inputs MiB | other topics MiB | CPU s |"
+const hourHeader = "| hour | events | decisions | workflow rows | open | stale held | versions | live heap MiB | RSS MiB | state MiB | compacted topics MiB | inputs MiB | other topics MiB | CPU s | on the way min |"
 
 func (h *hour) String() string {
 	mib := func(n int64) string { return fmt.Sprintf("%.1f", float64(n)/(1<<20)) }
-	return fmt.Sprintf("| %d | %d | %.0f | %d | %.0f | %.0f | %d | %s | %s | %s | %s | %s | %s | %.1f |", h.N, h.Events, h.Decisions, h.Workflows, h.Open, h.Held, h.Versions,
-		mib(h.Live), mib(h.Resident), mib(h.State), mib(h.Compacted), mib(h.Inputs), mib(h.Other), h.CPU)
+	return fmt.Sprintf("| %d | %d | %.0f | %d | %.0f | %.0f | %d | %s | %s | %s | %s | %s | %s | %.1f | %.0f |", h.N, h.Events, h.Decisions, h.Workflows, h.Open, h.Held, h.Versions,
+		mib(h.Live), mib(h.Resident), mib(h.State), mib(h.Compacted), mib(h.Inputs), mib(h.Other), h.CPU, h.Way.Minutes())
 }
 
 // size is what the files of a directory take. One that goes meanwhile takes nothing.
@@ -327,18 +358,23 @@ func (s *soak) want(events []soaked) {
 	}
 }
 
-// settled waits until the last revisions are those of the judgement.
-func (s *soak) settled(ctx context.Context) {
+// settled waits until the last revisions are those of the judgement, as long as more of them come.
+func (s *soak) settled(ctx context.Context, i *instance) {
 	s.t.Helper()
-	verdicts := s.ledger()
-	ctx, cancel := context.WithTimeout(ctx, settlePatience)
-	defer cancel()
-	missing := verdicts.differs(s.world.want)
-	for ; ctx.Err() == nil && missing != ""; missing = verdicts.differs(s.world.want) {
-		verdicts.poll(ctx)
+	ended, verdicts := s.now(), s.ledger()
+	missing := "nothing has been read"
+	// Comparing takes longer than reading a record: it is done when there is nothing to read.
+	for last := time.Now(); ctx.Err() == nil && missing != "" && time.Since(last) < settlePatience; {
+		if verdicts.poll(ctx) > 0 {
+			last = time.Now()
+			continue
+		}
+		missing = verdicts.differs(s.world.want)
 	}
 	if missing != "" {
-		s.t.Errorf("%s; %s", missing, s.states())
+		s.t.Errorf("%s; %s; %s; %s", missing, cmp.Or(s.behind(ctx, ended), "all partitions have applied what was loaded"), s.lateness(ctx, i), s.states())
+	} else {
+		s.t.Log(s.lateness(ctx, i))
 	}
 	s.t.Logf("%d verdicts, %d revisions", len(verdicts.last), len(verdicts.content))
 }
@@ -378,7 +414,7 @@ func (s *soak) flat() {
 	}
 	for _, h := range s.hours {
 		if h.Late > 0 {
-			s.t.Errorf("%.0f events of hour %d were late", h.Late, h.N)
+			s.t.Errorf("%.0f events of hour %d were late; the longest way to the broker was %v", h.Late, h.N, h.Way.Round(time.Minute))
 		}
 	}
 }

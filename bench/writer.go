@@ -74,6 +74,7 @@ func (w *Writer) recordOf(workflowType string, c event.Category, kind, key strin
 
 // Held says what many open workflows hold.
 type Held struct {
+	First     int // of them
 	Workflows int
 	Items     int       // that they are spread over, all in their first version
 	At        time.Time // of the loads
@@ -92,7 +93,7 @@ func (w *Writer) Hold(ctx context.Context, h Held, progress func(n int64)) error
 		asOf = fmt.Sprintf(`,"as_of":%q`, event.Of(h.AsOf))
 	}
 	for i := range h.Workflows {
-		id := HeldID(i)
+		id := HeldID(h.First + i)
 		w.send(ctx, w.record(event.Control, "task.started", id, h.At, h.At, `{}`))
 		refs := fmt.Sprintf(`{"refs":[{"kind":"policy","key":"p%d","seq":1%s}]}`, i%h.Items, asOf)
 		w.send(ctx, w.record(event.Context, "context.loaded", id, h.At, h.At, refs))

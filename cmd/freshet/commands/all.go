@@ -16,7 +16,7 @@ func New() *cli.Program {
 			importOpenSLOCommand(), rulesCommand(), dashboardsCommand(), sloBacktestCommand(),
 			deadLettersListCommand(), deadLettersRedriveCommand(),
 			alertsCommand(), alertsTestCommand(), alertsWhyCommand(),
-			benchIngestCommand(), benchLatencyCommand(), benchFanoutCommand(), benchCheckCommand(), benchDeadlinesCommand(), benchRestoreCommand(), benchMovesCommand(), benchOutageCommand(), benchPageCommand(), versionCommand(),
+			benchIngestCommand(), benchLatencyCommand(), benchFanoutCommand(), benchCheckCommand(), benchDeadlinesCommand(), benchRestoreCommand(), benchMovesCommand(), benchOutageCommand(), benchPageCommand(), benchMemoryCommand(), versionCommand(),
 		},
 	}
 }

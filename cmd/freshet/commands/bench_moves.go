@@ -159,6 +159,9 @@ type process struct {
 	id   string
 	err  io.Writer
 
+	listen string // for HTTP, "": it does not
+	http   string // where it does, once it is ready
+
 	cmd  *exec.Cmd
 	done chan struct{} // closed when it has ended
 }
@@ -176,7 +179,7 @@ func (p *process) start(ctx context.Context) error {
 			args = append(args, "-"+f.Name+"="+f.Value.String())
 		}
 	})
-	args = append(args, "-contracts.file", cfg.ContractsFile, "-data.dir", filepath.Join(p.site.dir, p.id), "-http.listen=", "-instance.id", p.id,
+	args = append(args, "-contracts.file", cfg.ContractsFile, "-data.dir", filepath.Join(p.site.dir, p.id), "-http.listen="+p.listen, "-instance.id", p.id,
 		"-kafka.brokers", cfg.Brokers, "-topics.prefix", cfg.Topics.Prefix)
 	p.cmd = exec.Command(exe, args...)
 	out, err := p.cmd.StderrPipe()
@@ -192,6 +195,7 @@ func (p *process) start(ctx context.Context) error {
 		said := sync.OnceFunc(func() { close(ready) })
 		for s := bufio.NewScanner(out); s.Scan(); {
 			if strings.HasPrefix(s.Text(), "freshet is ready") {
+				_, p.http, _ = strings.Cut(s.Text(), "HTTP at http://")
 				said()
 				continue
 			}

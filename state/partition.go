@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -113,6 +114,7 @@ func (p *Partition) Row(key string) (Row, error) {
 	if s := p.rows[key]; s != nil {
 		return s.row, nil
 	}
+	key = strings.Clone(key) // the row has it as long as it is cached, and the key may be a piece of what was fetched with it
 	row, err := p.schema.Load(p, key)
 	if err != nil || row == nil {
 		return nil, err

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/go-kit/log"
@@ -95,6 +96,24 @@ func value(t *testing.T, p *Partition, key string) uint64 {
 		return 0
 	}
 	return row.(*number).n
+}
+
+// A row that is read keeps nothing of the record that it was asked for with: it would keep the whole fetch.
+func TestARowKeepsNothingOfItsKey(t *testing.T) {
+	db := open(t, "", "x")
+	defer db.Close()
+	p := live(t, db, 1, 10)
+	p.Put("a", &number{key: "a", n: 7})
+	commit(t, db, p, 1)
+	p, record := live(t, db, 1, 10), []byte("a")
+	row, err := p.Row(unsafe.String(&record[0], 1))
+	if err != nil || row == nil {
+		t.Fatal(row, err)
+	}
+	record[0] = '!'
+	if key := row.(*number).key; key != "a" || value(t, p, "a") != 7 || p.Cached() != 1 {
+		t.Errorf("the row's key is %q now, %d rows are cached", key, p.Cached())
+	}
 }
 
 func TestRowsAreEncodedOncePerTransactionAndReadableWhenCommitted(t *testing.T) {

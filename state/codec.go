@@ -167,8 +167,13 @@ func (r *reader) bytes() []byte {
 	return v
 }
 
-// text returns a string that aliases bytes, which nobody changes any more.
-func text(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
+// text returns a string that aliases bytes, which nobody changes any more. An empty one aliases nothing: it would keep them all the same.
+func text(b []byte) string {
+	if len(b) == 0 {
+		return ""
+	}
+	return unsafe.String(unsafe.SliceData(b), len(b))
+}
 
 // string returns a string that aliases the row: its bytes belong to what is decoded from them.
 func (r *reader) string() string { return text(r.bytes()) }

@@ -83,8 +83,8 @@ func TestRowOfTheReleaseBefore(t *testing.T) {
 		if r.want[use]["workflow"] != r.workflow {
 			continue
 		}
-		if amended++; verdict.Revision != 2 {
-			t.Errorf("%s has revision %d; want 2: the row says that revision 1 has been published", use, verdict.Revision)
+		if amended++; verdict.First != 2 {
+			t.Errorf("the first revision of %s is %d; want 2: the row says that revision 1 has been published", use, verdict.First)
 		}
 	}
 	if amended == 0 {

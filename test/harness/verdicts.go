@@ -35,6 +35,7 @@ func UseOf(line map[string]any) string {
 // Verdict is the last revision of a verdict.
 type Verdict struct {
 	Revision  int64
+	First     int64 // the first revision that the topic has
 	Partition int32
 	Data      map[string]any // of the record
 	Line      map[string]any // in the form of a golden line
@@ -86,11 +87,16 @@ func (v *Verdicts) take(r *kgo.Record) {
 		t.Fatalf("%s: %v", r.Value, err)
 	}
 	key, revision := UseOf(d), int64(d["revision"].(float64))
-	if before := v.Last[key]; revision <= before.Revision {
+	before, known := v.Last[key]
+	if revision <= before.Revision {
 		t.Errorf("%s: revision %d after %d", key, revision, before.Revision)
 		return
 	}
-	v.Last[key] = Verdict{revision, r.Partition, d, GoldenOf(d)}
+	first := before.First
+	if !known {
+		first = revision
+	}
+	v.Last[key] = Verdict{revision, first, r.Partition, d, GoldenOf(d)}
 }
 
 // Until reads until a condition returns "", what is still missing, or ctx ends; the test then fails with what was missing.

@@ -90,6 +90,10 @@ func (s *session) commit() error {
 	}
 }
 
+// stopTime is how long brokers may take with what is being committed while the instance is to stop: less than the process has in all. What is not
+// committed is done again at the next start.
+const stopTime = 4 * time.Second
+
 // send commits what a barrier has taken of some partitions. A limit other than 0 is how many bytes are in flight at once.
 func (s *session) send(all []taken, limit int) error {
 	rows, outputs := 0, 0
@@ -105,6 +109,7 @@ func (s *session) send(all []taken, limit int) error {
 	begin := time.Now()
 	ctx, cancel := context.WithTimeout(context.Background(), s.g.cfg.TxnTimeout)
 	defer cancel()
+	defer context.AfterFunc(s.g.run, func() { time.AfterFunc(stopTime, cancel) })()
 	client := s.g.client.Load()
 	// kgo does not give up a record that may have been sent, whatever ctx says; closing the client does.
 	defer context.AfterFunc(ctx, client.Close)()

@@ -74,6 +74,7 @@ type Gateway struct {
 	m       *metrics.Metrics
 	logger  log.Logger
 
+	run     context.Context // of Run: over once the instance is to stop
 	client  atomic.Pointer[kgo.Client]
 	failed  atomic.Bool // the client must be replaced before the next session
 	current atomic.Pointer[session]
@@ -87,7 +88,9 @@ func New(cfg Config, spec Spec, cluster access.Cluster, db *state.DB, logs *tail
 	if spec.BatchBytes == 0 {
 		spec.BatchBytes = topology.RowBytes - 4096
 	}
-	return &Gateway{cfg: cfg, spec: spec, cluster: cluster, db: db, logs: logs, group: group, m: m, logger: log.With(logger, "group", spec.Name)}
+	return &Gateway{
+		cfg: cfg, spec: spec, cluster: cluster, db: db, logs: logs, group: group, m: m, logger: log.With(logger, "group", spec.Name), run: context.Background(),
+	}
 }
 
 const groupEnded = "group ended, starting it again"
@@ -95,6 +98,7 @@ const groupEnded = "group ended, starting it again"
 // Run keeps a goka processor running until ctx ends: goka's are one-shot, so after one has failed a new one is built.
 func (g *Gateway) Run(ctx context.Context) error {
 	defer g.closeClient()
+	g.run = ctx
 	g.m.StartGroup(g.spec.Name)
 	retry := backoff.New(ctx, backoff.Config{MinBackoff: 100 * time.Millisecond, MaxBackoff: 10 * time.Second})
 	for ctx.Err() == nil {

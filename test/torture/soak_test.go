@@ -54,7 +54,10 @@ func TestSoak(t *testing.T) {
 	i.pace = fmt.Sprintf("%d/%d/%d", *soakSpeed, s.real.UnixMilli(), s.shown.UnixMilli())
 	if *soakHeap != "" {
 		var err error
-		if i.heap, err = filepath.Abs(*soakHeap); err != nil {
+		if i.heap, err = filepath.Abs(*soakHeap); err == nil {
+			err = os.MkdirAll(i.heap, 0o755)
+		}
+		if err != nil {
 			t.Fatal(err)
 		}
 	}

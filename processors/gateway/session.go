@@ -318,6 +318,9 @@ func (h *handler) commitLoop() {
 			h.g.failed.Store(true)
 			h.g.m.CommitAborts.WithLabelValues(h.g.spec.Name, cause(err)).Inc()
 			h.end(fmt.Errorf("commit: %w", err))
+			if h.g.run.Err() != nil {
+				_ = level.Warn(h.g.logger).Log("msg", "stopped without the last transaction: what is not committed is done again at the next start", "err", err)
+			}
 			if !stopping {
 				<-h.stop
 			}

@@ -535,19 +535,8 @@ func stalledCommits(t *testing.T, without bool) string {
 	if !until(t, inTime, g.Running) {
 		t.Fatal("the group does not run")
 	}
-	gate := make(chan struct{})
-	open := sync.OnceFunc(func() { close(gate) })
+	open := stallCommit(t, c, addr)
 	defer open()
-	var stalled atomic.Bool
-	c.ControlKey(int16(kmsg.EndTxn), func(kmsg.Request) (kmsg.Response, error, bool) { //nolint:revive // the signature is kfake's
-		stalled.Store(true)
-		c.SleepControl(func() { <-gate })
-		return nil, nil, false
-	})
-	tell(t, addr, inputA, 0, 1)
-	if !until(t, inTime, stalled.Load) {
-		t.Fatal("nothing was committed")
-	}
 	for p := range int32(partitions) {
 		tell(t, addr, inputA, p, 100)
 	}
@@ -564,4 +553,21 @@ func stalledCommits(t *testing.T, without bool) string {
 		return fmt.Sprintf("%d bytes wait, at most %d may", s.bytes.Load(), bound)
 	}
 	return ""
+}
+
+// stallCommit lets the group commit something, and the broker not answer, until the returned function is called.
+func stallCommit(t *testing.T, c *kfake.Cluster, addr string) (open func()) {
+	t.Helper()
+	gate := make(chan struct{})
+	var stalled atomic.Bool
+	c.ControlKey(int16(kmsg.EndTxn), func(kmsg.Request) (kmsg.Response, error, bool) { //nolint:revive // the signature is kfake's
+		stalled.Store(true)
+		c.SleepControl(func() { <-gate })
+		return nil, nil, false
+	})
+	tell(t, addr, inputA, 0, 1)
+	if !until(t, inTime, stalled.Load) {
+		t.Fatal("nothing was committed")
+	}
+	return sync.OnceFunc(func() { close(gate) })
 }

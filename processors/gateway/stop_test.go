@@ -1,12 +1,8 @@
 package gateway
 
 import (
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
-
-	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // An instance that is to stop does not wait for brokers that do not answer as long as a transaction may take: orchestrators kill what does.
@@ -16,20 +12,7 @@ func TestAStopDoesNotWaitForATransactionWithoutAnswer(t *testing.T) {
 	if !until(t, inTime, g.Running) {
 		t.Fatal("the group does not run")
 	}
-	gate := make(chan struct{})
-	open := sync.OnceFunc(func() { close(gate) })
-	defer open()
-	var stalled atomic.Bool
-	c.ControlKey(int16(kmsg.EndTxn), func(kmsg.Request) (kmsg.Response, error, bool) { //nolint:revive // the signature is kfake's
-		c.KeepControl()
-		stalled.Store(true)
-		c.SleepControl(func() { <-gate })
-		return nil, nil, false
-	})
-	tell(t, addr, inputA, 0, 1)
-	if !until(t, inTime, stalled.Load) {
-		t.Fatal("nothing was committed")
-	}
+	defer stallCommit(t, c, addr)()
 	stopped := make(chan struct{})
 	go func() {
 		defer close(stopped)

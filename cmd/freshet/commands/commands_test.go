@@ -227,6 +227,32 @@ func TestContractsCheck(t *testing.T) {
 	}
 }
 
+// Where nobody is told, the secrets of the contract need not be there; where somebody may be, they have to.
+func TestSecretsAreNeededByRunAlone(t *testing.T) {
+	const secret = "version: 1\nowners: {payments: {pagerduty_key: \"${FRESHET_TEST_NOT_SET}\"}}\nworkflows: {refund: {owner: payments}}\n" +
+		"slos: [{name: refunds, workflow: refund, use: action.executed, objective: 0.99, window: 30d}]\n"
+	contract := write(t, "contracts.yaml", secret)
+	for _, args := range [][]string{
+		{"contracts", "check", contract},
+		{"rules", "-contracts.file", contract},
+		{"judge", "-contracts.file", contract, "-"},
+		{"slo", "backtest", "-contracts.file", contract, examples + "refund.ndjson"},
+		{"topics", "acls", "-contracts.file", contract},
+	} {
+		if got := freshet(t, "", args...); got.status != 0 {
+			t.Errorf("freshet %v: %+v", args, got)
+		}
+	}
+	for _, args := range [][]string{
+		{"contracts", "check", "-secrets", contract},
+		{"run", "-contracts.file", contract, "-data.dir", t.TempDir(), "-embedded.listen", "127.0.0.1:0", "-http.listen", "127.0.0.1:0"},
+	} {
+		if got := freshet(t, "", args...); got.status == 0 || !strings.Contains(got.out+got.err, "FRESHET_TEST_NOT_SET is not set") {
+			t.Errorf("freshet %v: %+v", args, got)
+		}
+	}
+}
+
 func TestVersion(t *testing.T) {
 	got := freshet(t, "", "version")
 	var v struct{ Version, Goversion string }

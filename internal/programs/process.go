@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -122,13 +121,4 @@ func ask(ctx context.Context, url string) error {
 		return errors.New(resp.Status)
 	}
 	return nil
-}
-
-// FreeAddress returns an address of loopback that nothing listens on now.
-func FreeAddress() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", fmt.Errorf("find a free port: %w", err)
-	}
-	return l.Addr().String(), l.Close()
 }

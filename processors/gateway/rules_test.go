@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -12,6 +11,7 @@ import (
 	"time"
 
 	"github.com/IBM/sarama"
+	"github.com/freshet-io/freshet/internal/programs"
 	"github.com/freshet-io/freshet/processors/tail"
 	"github.com/freshet-io/freshet/state"
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -491,23 +491,19 @@ func sessionsInARow(t *testing.T, without bool) string {
 
 // startedBeforeTheBroker starts a group where no broker listens yet.
 func startedBeforeTheBroker(t *testing.T, without bool) string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	port, err := programs.FreePort()
 	if err != nil {
 		t.Fatal(err)
 	}
-	addr := l.Addr().(*net.TCPAddr)
-	if err := l.Close(); err != nil {
-		t.Fatal(err)
-	}
 	var ends failures
-	g, _ := run(t, addr.String(), "a", memory(t), &counter{output}, func(g *Gateway) {
+	g, _ := run(t, fmt.Sprint("127.0.0.1:", port), "a", memory(t), &counter{output}, func(g *Gateway) {
 		g.off.oneShot = without
 		g.logger = &ends
 	})
 	if !until(t, inTime, func() bool { return ends.n.Load() > 0 }) {
 		t.Fatal("the group does not fail without a broker")
 	}
-	startCluster(t, kfake.Ports(addr.Port))
+	startCluster(t, kfake.Ports(port))
 	wait := inTime
 	if without {
 		wait = hopeless
@@ -547,7 +543,11 @@ func stalledCommits(t *testing.T, without bool) string {
 	if !until(t, inTime, full) {
 		t.Fatal("the work does not suffice")
 	}
-	exceeded := until(t, hopeless/2, over)
+	wait := hopeless / 2
+	if without {
+		wait = inTime
+	}
+	exceeded := until(t, wait, over)
 	open()
 	if exceeded {
 		return fmt.Sprintf("%d bytes wait, at most %d may", s.bytes.Load(), bound)

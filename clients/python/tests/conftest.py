@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import random
 import socket
 import subprocess
 import time
@@ -30,9 +32,11 @@ ROOT = Path(__file__).parents[3]
 
 
 def free() -> int:
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return int(s.getsockname()[1])
+    """A port that is free and stays so: systems hand out higher ones, to outgoing connections too."""
+    while True:
+        with socket.socket() as s, contextlib.suppress(OSError):
+            s.bind(("127.0.0.1", random.randrange(20_000, 30_000)))
+            return int(s.getsockname()[1])
 
 
 @dataclass
@@ -78,7 +82,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     )  # fmt: skip
     url = f"http://127.0.0.1:{http}"
     try:
-        for _ in range(600):
+        for _ in range(3000):
             if process.poll() is not None:
                 raise RuntimeError((directory / "log").read_text())
             try:
@@ -93,7 +97,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
         yield Engine(url, brokers, KafkaEvents(brokers))
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(60)
 
 
 @pytest.fixture

@@ -49,9 +49,9 @@ kafka-stop: ## Stop it; its data stay.
 .PHONY: test-kafka
 test-kafka: export FRESHET_KAFKA ?= try
 test-kafka: ## Run on a real Kafka what is otherwise tested on the embedded broker.
-	$(GO) test ./test/kafka -count=1 -v -timeout 10m
-	$(KAFKA) with -- sh -c '$(GO) test ./test/exact -count=1 -timeout 30m -exact.brokers "$$FRESHET_TEST_BROKERS"'
 	$(KAFKA) with -- $(GO) test ./processors/tail ./processors/clock -count=1 -timeout 10m -run '/kafka|Kafka'
+	$(GO) test ./test/kafka -count=1 -v -timeout 20m
+	$(KAFKA) with -- sh -c '$(GO) test ./test/exact -count=1 -timeout 30m -exact.brokers "$$FRESHET_TEST_BROKERS"'
 	@$(KAFKA) check
 
 .PHONY: test-observe
@@ -64,7 +64,7 @@ test-observe: ## Check the rules with promtool, and ask every panel of a real Pr
 test-alerting: export FRESHET_ALERTMANAGER ?= try
 test-alerting: export FRESHET_KAFKA ?= try
 test-alerting: build ## Break a fleet in known ways, and see who is paged: Kafka, Prometheus, two Alertmanagers (six minutes).
-	FRESHET_BIN=$(CURDIR)/$(BIN) $(GO) test ./test/paging -count=1 -v -timeout 15m -parallel 3
+	FRESHET_BIN=$(CURDIR)/$(BIN) $(GO) test ./test/paging -count=1 -v -timeout 20m -parallel 3
 
 # The Python client's own environment, with the frameworks that it has hooks for.
 PYTHON := build/python

@@ -69,7 +69,7 @@ type sse struct {
 // watch asks a server for its events; each that comes goes to the channel, which is closed at the end.
 func watch(t *testing.T, addr, path, last string, token ...string) (<-chan sse, func()) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr+path, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -143,7 +143,7 @@ func runningServer(t *testing.T, f *fake, cfg Config) (*Server, string) {
 	done := make(chan struct{})
 	go func() { s.Run(ctx); close(done) }()
 	t.Cleanup(func() { cancel(); <-done })
-	for deadline := time.Now().Add(10 * time.Second); ; {
+	for deadline := time.Now().Add(time.Minute); ; {
 		s.hub.mu.Lock()
 		reached := s.hub.at != nil
 		s.hub.mu.Unlock()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/IBM/sarama"
@@ -17,7 +18,9 @@ type standing struct {
 
 func (s standing) Context() context.Context { return s.ctx }
 
-func TestARestoreThatComesNoFurtherEnds(t *testing.T) {
+func TestARestoreThatComesNoFurtherEnds(t *testing.T) { synctest.Test(t, testStuckRestore) }
+
+func testStuckRestore(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	defer cancel(nil)
 	g := &Gateway{logger: testLogger()}

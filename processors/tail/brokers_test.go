@@ -20,7 +20,7 @@ import (
 const realBrokers = "FRESHET_TEST_BROKERS"
 
 // patience is how long a test waits for what must happen.
-const patience = 30 * time.Second
+const patience = 2 * time.Minute
 
 // rig is a cluster to test against, with one client for set-up.
 type rig struct {

@@ -184,7 +184,11 @@ func TestCloseEndsTheWait(t *testing.T) {
 			_, err := tm.GetOffset(topic, 0, sarama.OffsetNewest)
 			got <- err
 		}()
-		<-asked // it waits
+		select {
+		case <-asked: // it waits
+		case <-time.After(patience):
+			t.Fatal("nobody is asked whether the transaction may be ended")
+		}
 		if how == "Until" {
 			cancel()
 		} else if err := tm.Close(); err != nil {

@@ -148,17 +148,26 @@ func emit(ctx context.Context, t *testing.T, e *harness.Engine, topic, subject, 
 // rows reads freshet.alerts, committed records only, and returns the last one of each alert.
 func rows(ctx context.Context, t *testing.T, e *harness.Engine) map[string]map[string]any {
 	t.Helper()
-	client, err := kgo.NewClient(kgo.SeedBrokers(e.Brokers()...), kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+	client, err := kgo.NewClient(kgo.SeedBrokers(e.Brokers()...), kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords(),
 		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{e.Name("freshet.alerts"): {0: kgo.NewOffset().AtStart()}}))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer client.Close()
+	ends, err := e.Admin().ListCommittedOffsets(ctx, e.Name("freshet.alerts"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	end, _ := ends.Lookup(e.Name("freshet.alerts"), 0)
 	last := map[string]map[string]any{}
-	quiet, cancel := context.WithTimeout(ctx, 2*time.Second)
-	defer cancel()
-	for quiet.Err() == nil {
-		client.PollFetches(quiet).EachRecord(func(r *kgo.Record) {
+	for next := int64(0); next < end.Offset; {
+		if ctx.Err() != nil {
+			t.Fatalf("freshet.alerts was read to %d, not to %d", next, end.Offset)
+		}
+		client.PollFetches(ctx).EachRecord(func(r *kgo.Record) {
+			if next = r.Offset + 1; r.Attrs.IsControl() {
+				return
+			}
 			row := map[string]any{}
 			if err := json.Unmarshal(r.Value, &row); err != nil {
 				t.Errorf("record %s: %v", r.Key, err)
@@ -199,7 +208,7 @@ func TestASilentSourceAndRestarts(t *testing.T) {
 		e.Until(ctx, want(r, name, 1, "SourceSilent/policy/refund"))
 	}
 	e.Until(ctx, want(r, "webhook", 1, `"name":"Watchdog"`))
-	e.Until(ctx, kept(ctx, t, e, "SourceSilent/policy/refund", 3))
+	e.Until(ctx, func() string { return kept(ctx, e, "SourceSilent/policy/refund", 3) })
 	text := get(ctx, t, e, "/v1/alerts/why?name=SourceSilent")
 	if !strings.Contains(text, `"destination":"slack"`) || !strings.Contains(text, `"why":"told"`) || !strings.Contains(text, "objectives that depend on it: refunds") {
 		t.Errorf("why: %s", text)
@@ -364,13 +373,12 @@ func TestTwoInstances(t *testing.T) {
 		if first = evaluator(); first == nil { // it may just be moving
 			return "nobody evaluates"
 		}
-		return ""
+		return kept(ctx, first, "SourceSilent/policy/b", 4)
 	})
 	second := one
 	if first == one {
 		second = two
 	}
-	first.Until(ctx, kept(ctx, t, first, "SourceSilent/policy/b", 4))
 	first.Stop()
 	second.Until(ctx, func() string {
 		if s := status(ctx, second, "/v1/alerts"); s != http.StatusOK {
@@ -407,11 +415,8 @@ func TestAnyInstanceAnswersForAlerts(t *testing.T) {
 	}
 	one.Until(ctx, func() string {
 		for name, e := range map[string]*harness.Engine{"one": one, "two": others["two"], "processor": others["processor"]} {
-			if s := status(ctx, e, "/v1/alerts?status=firing"); s != http.StatusOK {
-				return fmt.Sprintf("%s answers %d", name, s)
-			}
-			if text := get(ctx, t, e, "/v1/alerts?status=firing"); !strings.Contains(text, "SourceSilent/policy/a") {
-				return fmt.Sprintf("%s: %s", name, text)
+			if code, text := ask(ctx, e, "/v1/alerts?status=firing"); code != http.StatusOK || !strings.Contains(text, "SourceSilent/policy/a") {
+				return fmt.Sprintf("%s answers %d: %s", name, code, text)
 			}
 		}
 		return ""
@@ -429,57 +434,57 @@ func TestAnyInstanceAnswersForAlerts(t *testing.T) {
 	}
 }
 
-// kept waits until a row knows that so many have been told.
-func kept(ctx context.Context, t *testing.T, e *harness.Engine, id string, n int) func() string {
-	return func() string {
-		var answer struct {
-			Alerts []struct {
-				ID   string `json:"alert_id"`
-				Told []any  `json:"told"`
-			} `json:"alerts"`
-		}
-		if err := json.Unmarshal([]byte(get(ctx, t, e, "/v1/alerts?status=firing")), &answer); err != nil {
-			t.Fatal(err)
-		}
-		for _, a := range answer.Alerts {
-			if a.ID == id && len(a.Told) >= n {
-				return ""
-			}
-		}
-		return fmt.Sprintf("the row of %s does not know that %d have been told: %+v", id, n, answer.Alerts)
+// kept says what is missing until a row knows that so many have been told.
+func kept(ctx context.Context, e *harness.Engine, id string, n int) string {
+	var answer struct {
+		Alerts []struct {
+			ID   string `json:"alert_id"`
+			Told []any  `json:"told"`
+		} `json:"alerts"`
 	}
+	code, body := ask(ctx, e, "/v1/alerts?status=firing")
+	if err := json.Unmarshal([]byte(body), &answer); code != http.StatusOK || err != nil {
+		return fmt.Sprintf("the alerts cannot be had: %d %s %v", code, body, err)
+	}
+	for _, a := range answer.Alerts {
+		if a.ID == id && len(a.Told) >= n {
+			return ""
+		}
+	}
+	return fmt.Sprintf("the row of %s does not know that %d have been told: %+v", id, n, answer.Alerts)
 }
 
 func get(ctx context.Context, t *testing.T, e *harness.Engine, path string) string {
 	t.Helper()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+e.App.HTTPAddr()+path, nil)
-	if err != nil {
-		t.Fatal(err)
+	code, body := ask(ctx, e, path)
+	if code != http.StatusOK {
+		t.Fatalf("GET %s: %d %s", path, code, body)
 	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	b, err := io.ReadAll(resp.Body)
-	if err != nil || resp.StatusCode != http.StatusOK {
-		t.Fatalf("GET %s: %d %s %v", path, resp.StatusCode, b, err)
-	}
-	return string(b)
+	return body
 }
 
 // status asks for a path; 0 if nobody answers.
 func status(ctx context.Context, e *harness.Engine, path string) int {
+	code, _ := ask(ctx, e, path)
+	return code
+}
+
+// ask asks for a path. Where nobody answers the code is 0, and what is returned is why.
+func ask(ctx context.Context, e *harness.Engine, path string) (code int, body string) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+e.App.HTTPAddr()+path, nil)
 	if err != nil {
-		return 0
+		return 0, err.Error()
 	}
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return 0
+		return 0, err.Error()
 	}
-	_ = resp.Body.Close()
-	return resp.StatusCode
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return 0, err.Error()
+	}
+	return resp.StatusCode, string(b)
 }
 
 // Sources fall silent one after the other, and no event arrives any more: each is found by itself, and none before complete_through has passed

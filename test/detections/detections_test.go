@@ -309,7 +309,7 @@ func (w *world) expect(ctx context.Context, want ...string) map[string]*record {
 // TestFoundWithoutAnyEvent lets time pass: the detection comes at the instant at which the bound is crossed, whichever came first, the load
 // or the version that supersedes it. Then reload, drop and end close it, and a reload that had happened before leaves none behind.
 func TestFoundWithoutAnyEvent(t *testing.T) {
-	ctx := within(t, 2*time.Minute)
+	ctx := within(t, 4*time.Minute)
 	w := newWorld(t, refunds)
 	w.Start(ctx)
 	w.AwaitNow(ctx)
@@ -335,24 +335,27 @@ func TestFoundWithoutAnyEvent(t *testing.T) {
 	gauge := func() float64 {
 		return w.Counted("freshet_stale_holdings", map[string]string{"workflow_type": "refund", "kind": "policy", "owner": "risk"})
 	}
-	if gauge() != 4 {
-		t.Errorf("%v stale holdings are shown, want 4", gauge())
+	shown := func(want float64) { // what is committed is in the topic before it is in the store and shown
+		t.Helper()
+		w.Until(ctx, func() string {
+			if n := gauge(); n != want {
+				return fmt.Sprintf("%v stale holdings are shown, want %v", n, want)
+			}
+			return ""
+		})
 	}
+	shown(4)
 	at := time.Now()
 	w.Load(ctx, [][]byte{w.say("context.dropped", "dropped", at, `{"refs":[{"kind":"policy","key":"p"}]}`), w.say("task.completed", "ended", at, `{}`), w.loaded("later", at, "p", 2)})
 	w.expect(ctx, "held p open", "dropped p closed drop", "ended p closed end", "later p closed reload")
-	if gauge() != 1 {
-		t.Errorf("%v stale holdings are shown, want 1", gauge())
-	}
+	shown(1)
 	// What is known comes out of the changelog, and is not said again.
 	was := len(w.ReadAll(ctx, w.Name("freshet.detections")))
 	w.Stop()
 	w.LoseRows()
 	w.Start(ctx)
 	w.AwaitNow(ctx)
-	if gauge() != 1 {
-		t.Errorf("after a restart %v stale holdings are shown, want 1", gauge())
-	}
+	shown(1)
 	// An event that comes late takes back what was said.
 	w.Load(ctx, [][]byte{w.loaded("held", superseded.Add(time.Second), "p", 2)})
 	w.expect(ctx, "held p closed corrected", "dropped p closed drop", "ended p closed end", "later p closed reload")
@@ -364,7 +367,7 @@ func TestFoundWithoutAnyEvent(t *testing.T) {
 // TestAboveTheLimitOneRecordSpeaks has more workflows of a partition hold a stale version than the contract lets have records of their own:
 // there is one for all of them, and when enough have gone on the rest have theirs again.
 func TestAboveTheLimitOneRecordSpeaks(t *testing.T) {
-	ctx := within(t, 2*time.Minute)
+	ctx := within(t, 4*time.Minute)
 	w := newWorld(t, refunds)
 	w.Start(ctx)
 	w.AwaitNow(ctx)
@@ -399,7 +402,7 @@ func TestAboveTheLimitOneRecordSpeaks(t *testing.T) {
 // TestAnActSaysWhatItWasChecked: the verdict record of an act says what the check said whose id it carries, and whether what was checked has
 // been superseded since.
 func TestAnActSaysWhatItWasChecked(t *testing.T) {
-	ctx := within(t, 2*time.Minute)
+	ctx := within(t, 4*time.Minute)
 	w := newWorld(t, refunds)
 	w.Start(ctx)
 	at := time.Now().Add(-time.Minute)

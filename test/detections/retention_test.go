@@ -29,7 +29,7 @@ lateness: {default: 100ms}
 // when their decisions are too old to be amended, those without events are abandoned first, and the rows that are left are what the last hours
 // need. What comes again afterwards is late, and gets no second life.
 func TestWhatIsOldLeaves(t *testing.T) {
-	ctx := within(t, 2*time.Minute)
+	ctx := within(t, 4*time.Minute)
 	w := newWorld(t, short)
 	const hours, perHour, last = 96, 4, 8 // in the last hours something may still be needed
 	begin := time.Now().Add(-(hours + 1) * time.Hour)
@@ -98,7 +98,7 @@ func TestWhatIsOldLeaves(t *testing.T) {
 // count once all sources have been applied, at the end of the backlog; by then most decisions are too old to be amended. So none of them may
 // have been judged without.
 func TestABacklogLongerThanDecisionsAreKept(t *testing.T) {
-	ctx := within(t, 2*time.Minute)
+	ctx := within(t, 4*time.Minute)
 	path := filepath.Join(t.TempDir(), "contracts.yaml")
 	contract := strings.Replace(short, "policy: {owner: risk}", "policy: {owner: risk, max_silence: 30m}", 1)
 	contract = strings.Replace(contract, "{max_age: 1h}", "{max_versions_behind: 0}", 1)
@@ -137,7 +137,7 @@ func TestABacklogLongerThanDecisionsAreKept(t *testing.T) {
 // TestAbandonedCloseTheirDetections has workflows that hold something stale go by themselves: what is open of them is closed, whatever clock is
 // the first to pass their end.
 func TestAbandonedCloseTheirDetections(t *testing.T) {
-	ctx := within(t, 2*time.Minute)
+	ctx := within(t, 4*time.Minute)
 	w := newWorld(t, `version: 1
 owners: {pay: {slack: "#pay"}, risk: {slack: "#risk"}}
 contexts:
@@ -146,7 +146,7 @@ workflows:
   refund:
     owner: pay
     bounds: {policy: {max_versions_behind: 0}}
-retention: {decisions: 1s, workflow_idle: 2s}
+retention: {decisions: 5s, workflow_idle: 6s}
 lateness: {default: 100ms}
 `)
 	w.Start(ctx)
@@ -165,10 +165,10 @@ lateness: {default: 100ms}
 		}
 		return ""
 	})
+	w.AwaitNow(ctx) // and committed
 	if n := w.Counted("freshet_stale_holdings", nil); n != 0 {
 		t.Errorf("%v stale items are held by nobody", n)
 	}
-	w.AwaitNow(ctx) // and committed
 	closed := 0
 	for id, d := range last(ctx, t, w.Engine) {
 		if d.Status != "closed" || *d.ClosedBy != "end" {

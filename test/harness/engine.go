@@ -248,6 +248,8 @@ func (e *Engine) Until(ctx context.Context, condition func() string) {
 		}
 		select {
 		case err := <-e.done:
+			e.end() // nobody is left to be stopped
+			e.end = nil
 			e.t.Fatalf("the engine ended: %v", err)
 		case <-ctx.Done():
 			for _, p := range e.App.Partitions() {

@@ -129,7 +129,7 @@ func (v *Verdicts) ReadEnd(ctx context.Context) {
 // Compare reads verdicts until the last revisions are the golden lines, and then as long as one more clock tick takes: they must stay so.
 func (v *Verdicts) Compare(ctx context.Context, want map[string]map[string]any) {
 	v.e.t.Helper()
-	patience, cancel := context.WithTimeout(ctx, time.Minute)
+	patience, cancel := context.WithTimeout(ctx, 3*time.Minute)
 	defer cancel()
 	for !v.Equal(want) && patience.Err() == nil {
 		v.Poll(patience)

@@ -75,6 +75,13 @@ func (l *Log) Answered(a *Answer) {
 	l.answers = append(l.answers, a)
 }
 
+// Has says whether so many answers were fresh, so many were stale, and so many unknown.
+func (l *Log) Has(n int) bool {
+	said := map[string]int{}
+	l.Each(func(a *Answer) { said[a.Verdict]++ })
+	return said["fresh"] >= n && said["stale"] >= n && said["unknown"] >= n
+}
+
 // Each calls f for every answer, in the order in which they came.
 func (l *Log) Each(f func(*Answer)) {
 	l.mu.Lock()

@@ -41,6 +41,7 @@ type Play struct {
 	Rate      int           // checks a second of all of them, however long answers take; 0: each asks with the gap
 	Gap       time.Duration // between two events of a subject, and two checks of an asker, on average
 	Aborts    bool          // events are also written that are never committed
+	Enough    func() bool   // a machine that is slow goes on until then, for some minutes at most; nil: there is no need
 
 	// Teller returns what writes events, and waits until they are acknowledged.
 	Teller func() Teller
@@ -84,8 +85,9 @@ func kinds() []string { return []string{"policy", "price", "note"} }
 // Run plays for so long, and returns how many checks got no answer. What has been sent is acknowledged when it returns: ctx says how long
 // that may take.
 func (p *Play) Run(ctx context.Context, log *Log, d time.Duration) (unanswered int64, err error) {
-	ended, cancel := context.WithTimeout(ctx, d)
+	ended, cancel := context.WithCancel(ctx)
 	defer cancel()
+	defer time.AfterFunc(d, func() { p.awaitEnough(ended); cancel() }).Stop()
 	s := &stage{Play: p, log: log, ended: ended, seqs: map[string]int64{}, tokens: map[string]token{}, workflows: make([]string, p.Workflows)}
 	var actors sync.WaitGroup
 	n := uint64(0)
@@ -122,6 +124,22 @@ func (p *Play) Run(ctx context.Context, log *Log, d time.Duration) (unanswered i
 		err = *e
 	}
 	return s.unanswered.Load(), err
+}
+
+// mostMore is how much longer a play may become.
+const mostMore = 2 * time.Minute
+
+func (p *Play) awaitEnough(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, mostMore)
+	defer cancel()
+	tick := time.NewTicker(250 * time.Millisecond)
+	defer tick.Stop()
+	for p.Enough != nil && !p.Enough() && ctx.Err() == nil {
+		select {
+		case <-ctx.Done():
+		case <-tick.C:
+		}
+	}
 }
 
 // pause waits about as long as the gap; false once the play has ended.

@@ -4,6 +4,7 @@ package kafka_test
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -17,6 +18,7 @@ import (
 	"github.com/freshet-io/freshet/internal/access"
 	"github.com/freshet-io/freshet/test/harness"
 	"github.com/freshet-io/freshet/test/kafka"
+	"github.com/freshet-io/freshet/test/wait"
 	"github.com/freshet-io/freshet/topology"
 )
 
@@ -55,7 +57,7 @@ func TestEngineWithExactlyItsACLs(t *testing.T) {
 		{"mTLS", "User:CN=freshet", c.MutualAddrs(), certificate("freshet"), certificate("root")},
 	} {
 		t.Run(way.name, func(t *testing.T) {
-			ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 			defer cancel()
 			const golden = "../../testdata/golden/adversarial-1."
 			prefix := strings.NewReplacer(" ", "-").Replace(way.name) + "."
@@ -144,6 +146,28 @@ func grant(ctx context.Context, t *testing.T, e *harness.Engine, acls []topology
 			t.Fatalf("%+v: error %d %v", acls[i], r.ErrorCode, r.ErrorMessage)
 		}
 	}
+	// The controller has them; the broker, which looks at its own copy, hears of it later.
+	all := kmsg.NewPtrDescribeACLsRequest()
+	all.ResourceType, all.ResourcePatternType = kmsg.ACLResourceTypeAny, kmsg.ACLResourcePatternTypeAny
+	all.Operation, all.PermissionType, all.Principal = kmsg.ACLOperationAny, kmsg.ACLPermissionTypeAny, &acls[0].Principal
+	wait.Until(ctx, t, func() string {
+		resp, err := all.RequestWith(ctx, e.Client())
+		if err != nil {
+			return err.Error()
+		}
+		known := map[string]bool{}
+		for _, r := range resp.Resources {
+			for _, a := range r.ACLs {
+				known[fmt.Sprint(r.ResourceType, r.ResourceName, a.Operation)] = true
+			}
+		}
+		for _, c := range req.Creations {
+			if !known[fmt.Sprint(c.ResourceType, c.ResourceName, c.Operation)] {
+				return fmt.Sprintf("the broker does not know that %s may %v %v %s", c.Principal, c.Operation, c.ResourceType, c.ResourceName)
+			}
+		}
+		return ""
+	})
 }
 
 // audit holds that nothing was denied, and takes what has been asked for off a list.

@@ -14,7 +14,7 @@ import (
 	"github.com/twmb/franz-go/pkg/sasl/scram"
 )
 
-const patience = 2 * time.Minute
+const patience = 5 * time.Minute
 
 // client writes to and reads topic t, which it creates with replicas on all brokers.
 func client(t *testing.T, c *Cluster, opts ...kgo.Opt) (context.Context, *kgo.Client) {

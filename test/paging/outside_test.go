@@ -50,7 +50,7 @@ func TestPrometheusPagesWithoutTheEngine(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			ctx := within(t, 8*time.Minute)
+			ctx := within(t, 12*time.Minute)
 			asked(t)
 			r := newReceiver(t)
 			ams := newAlertmanagers(t, r)

@@ -16,6 +16,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -134,6 +135,7 @@ func TestHonestAnswers(t *testing.T) {
 		}
 		all := slices.Clone(w.instances)
 		log, play := w.honesty(r.Uint64(), impatient, func(r *rand.Rand) *instance { return all[r.IntN(len(all))] })
+		play.Enough = func() bool { return log.Has(1) }
 		play.Aborts = at == cluster // the embedded broker does not end what it had open when it was killed
 		did, moves := tally{}, rand.New(rand.NewPCG(r.Uint64(), 2))
 		type result struct {
@@ -220,12 +222,18 @@ func TestOwnerKilledUnderChecks(t *testing.T) {
 	play.Workflows, play.Items, play.Askers, play.Rate, play.Gap = 30, 4, 256, 1000, 300*time.Millisecond
 	const before, after = 8 * time.Second, 22 * time.Second
 	killed := make(chan time.Time, 1)
+	var dead atomic.Pointer[time.Time]
 	go func() {
 		pause(t, before)
 		at := time.Now()
 		owner.kill()
+		dead.Store(&at)
 		killed <- at
 	}()
+	play.Enough = func() bool { // all that the dead one had is fresh again
+		at := dead.Load()
+		return at != nil && len(w.freshAgain(log, lost, *at)) == len(lost)
+	}
 	unanswered, err := play.Run(ctx, log, before+after)
 	if err != nil {
 		t.Fatal(err)
@@ -263,7 +271,7 @@ func (w *world) ownedBy(ctx context.Context, ask *instance, id string) map[int32
 func (w *world) sayTakeover(log *honest.Log, lost map[int32]bool, killed time.Time) {
 	w.t.Helper()
 	counts := map[bool]tally{false: {}, true: {}}
-	first, again, blind := map[int32]time.Duration{}, map[int32]bool{}, time.Duration(0)
+	blind := time.Duration(0)
 	var took []time.Duration
 	n := 0
 	log.Each(func(a *honest.Answer) {
@@ -284,21 +292,34 @@ func (w *world) sayTakeover(log *honest.Log, lost map[int32]bool, killed time.Ti
 		if !late {
 			return
 		}
-		since := a.Received.Go().Sub(killed)
-		if a.Verdict == "fresh" && a.Check.At == nil && !again[p] && rests(a) >= event.Of(killed) {
-			again[p], first[p] = true, since
-		}
 		if slices.Contains(a.Reasons, "recovering") {
-			blind = max(blind, since)
+			blind = max(blind, a.Received.Go().Sub(killed))
 		}
 	})
+	first := w.freshAgain(log, lost, killed)
 	w.t.Logf("%d checks; of the %d partitions of who was killed, before:\n%safter:\n%s", n, len(lost), counts[false], counts[true])
 	slices.Sort(took)
 	w.t.Logf("from when a check was due to its answer: p50 %v, p99 %v, at most %v", took[n/2], took[n*99/100], took[n-1])
 	w.t.Logf("the last answer that nobody had the partition came %v after the kill; fresh again after %v", blind, slices.Sorted(maps.Values(first)))
-	if len(again) != len(lost) {
-		w.t.Errorf("%d of %d partitions were answered fresh again", len(again), len(lost))
+	if len(first) != len(lost) {
+		w.t.Errorf("%d of %d partitions were answered fresh again", len(first), len(lost))
 	}
+}
+
+// freshAgain returns how long after the kill the first answer came, of each of the lost partitions, that rests on what was after it and is
+// fresh.
+func (w *world) freshAgain(log *honest.Log, lost map[int32]bool, killed time.Time) map[int32]time.Duration {
+	first := map[int32]time.Duration{}
+	log.Each(func(a *honest.Answer) {
+		if a.Verdict != "fresh" || a.Check.At != nil || !a.Due.After(killed) || rests(a) < event.Of(killed) {
+			return
+		}
+		p := w.graph.Partitioner.PartitionString(a.Check.Workflow, w.graph.Workflows.Partitions)
+		if _, known := first[p]; lost[p] && !known {
+			first[p] = a.Received.Go().Sub(killed)
+		}
+	})
+	return first
 }
 
 // rests is through when an answer rests on what was acknowledged.

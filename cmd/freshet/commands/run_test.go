@@ -38,10 +38,10 @@ func (tr *transcript) String() string {
 // await polls until f is true.
 func await(t *testing.T, what string, f func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(time.Minute)
+	deadline := time.Now().Add(3 * time.Minute)
 	for tick := time.NewTicker(20 * time.Millisecond); !f(); <-tick.C {
 		if time.Now().After(deadline) {
-			t.Fatalf("%s has not come about in a minute", what)
+			t.Fatalf("%s has not come about in three minutes", what)
 		}
 	}
 }
@@ -78,7 +78,7 @@ func TestRunLoadVerdicts(t *testing.T) {
 	}
 	want := string(testfile.Read(t, golden+"coding-sessions.verdicts.ndjson.gz"))
 	var got said
-	deadline := time.Now().Add(time.Minute)
+	deadline := time.Now().Add(3 * time.Minute)
 	for got.out != want && time.Now().Before(deadline) {
 		got = freshet(t, "", "verdicts", "-kafka.brokers", where[1], "-golden")
 	}
@@ -117,7 +117,13 @@ func TestDemoWithoutATerminal(t *testing.T) {
 		t.Skip("takes as long as a demo")
 	}
 	t.Setenv("TMPDIR", t.TempDir())
-	got := freshet(t, "", "demo", "-for", "15s")
+	var got said
+	for _, length := range []string{"15s", "90s"} { // a machine that is slow has hardly begun after the first
+		got = freshet(t, "", "demo", "-for", length)
+		if got.status != 0 || strings.Contains(got.out, "  stale  ") {
+			break
+		}
+	}
 	if got.status != 0 || !strings.Contains(got.out, "decisions judged") || !strings.Contains(got.out, "  stale  ") {
 		t.Errorf("status %d: %s\n%s", got.status, got.out, got.err)
 	}

@@ -17,7 +17,7 @@ import (
 // The topic's end is a transaction's marker, of a commit or of an abort, and one partition is empty: reading to the end must end, with
 // what was committed and nothing else.
 func TestReadingEndsBehindTransactionMarkers(t *testing.T) {
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	cluster, err := kfake.NewCluster(kfake.NumBrokers(1))
 	if err != nil {
@@ -83,7 +83,7 @@ func TestReadingEndsBehindTransactionMarkers(t *testing.T) {
 }
 
 func TestATopicThatIsNotThere(t *testing.T) {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	cluster, err := kfake.NewCluster(kfake.NumBrokers(1))
 	if err != nil {

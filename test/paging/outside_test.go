@@ -72,10 +72,10 @@ func TestPrometheusPagesWithoutTheEngine(t *testing.T) {
 			}
 			keep(t, "Prometheus", func() *programs.Process { return p })
 			f := newFleet(ctx, t, []string{broker}, graph)
-			told := func(since time.Time, status string, alerts []alert) {
+			told := func(since time.Time, promised time.Duration, status string, alerts []alert) {
 				t.Helper()
 				wait.Until(ctx, t, func() string { return r.missing(status, alerts...) })
-				r.delays(t, since, status, alerts...)
+				r.delays(t, since, promised, status, alerts...)
 			}
 			wait.Until(ctx, t, func() string { // what Prometheus sends before it knows to whom is lost, and sent again a minute later
 				if !strings.Contains(get(ctx, p.URL+"/api/v1/alertmanagers"), ams.all[0].Listen) {
@@ -85,21 +85,21 @@ func TestPrometheusPagesWithoutTheEngine(t *testing.T) {
 			})
 			since := time.Now()
 			f.breaks(ctx, policyLate)
-			told(since, "firing", burnSeen)
+			told(since, promised, "firing", burnSeen)
 
 			f.pause(true)
 			since = time.Now()
 			s.goes(ctx, i)
-			told(since, "firing", all(dogSeen, absentSeen))
+			told(since, 2*time.Minute+promised, "firing", all(dogSeen, absentSeen)) // the rule waits for two
 			r.exactly(t, "when the engine was "+name, all(dogSeen, burnSeen, absentSeen), nil)
 			since = time.Now()
 			s.comes(ctx, i)
-			told(since, "resolved", absentSeen)
+			told(since, promised, "resolved", absentSeen)
 			r.exactly(t, "when it was back", all(dogSeen, burnSeen, absentSeen), absentSeen)
 			since = time.Now()
 			f.heals(ctx)
 			f.pause(false)
-			told(since, "resolved", burnSeen)
+			told(since, promised, "resolved", burnSeen)
 			r.exactly(t, "in the end", all(dogSeen, burnSeen, absentSeen), all(burnSeen, absentSeen))
 		})
 	}

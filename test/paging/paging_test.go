@@ -29,6 +29,11 @@ var (
 // blindAfter is longer than a clock may stand.
 const blindAfter = 65 * time.Second
 
+// promised is how long after something has broken whoever has to do something is told at the latest: the slowest fault takes twelve seconds
+// until its rule holds, another instance has to take over in ten, and then there are two; the rest is for machines that have other work.
+// What is promised to the millisecond is measured by freshet bench page.
+const promised = time.Minute
+
 func all(lists ...[]alert) (sum []alert) {
 	for _, l := range lists {
 		sum = append(sum, l...)
@@ -65,11 +70,11 @@ func newWorld(ctx context.Context, t *testing.T) *world {
 	return w
 }
 
-// told waits until these have been told that something fires, and says after how long.
-func (w *world) told(ctx context.Context, since time.Time, status string, alerts []alert) {
+// told waits until these have been told that something fires or is over, and says after how long; it has to be as is promised.
+func (w *world) told(ctx context.Context, since time.Time, promised time.Duration, status string, alerts []alert) {
 	w.t.Helper()
 	wait.Until(ctx, w.t, func() string { return w.receiver.missing(status, alerts...) })
-	w.receiver.delays(w.t, since, status, alerts...)
+	w.receiver.delays(w.t, since, promised, status, alerts...)
 }
 
 // ticks waits until the engine that evaluates has evaluated for so long, so that what it would do wrong has been done.
@@ -101,12 +106,12 @@ func TestAFleetPages(t *testing.T) {
 	t.Parallel()
 	ctx := within(t, 12*time.Minute)
 	w := newWorld(ctx, t)
-	w.told(ctx, time.Now(), "firing", watchdog)
+	w.told(ctx, time.Now(), promised, "firing", watchdog)
 
 	at := time.Now()
 	w.fleet.breaks(ctx, policyLate, indexOld, approvalsLong, sourceSilent, heldOpen)
 	expected := all(watchdog, refundsBurn, answersBurn, purchasesBurn, featureSilent, triageHeld)
-	w.told(ctx, at, "firing", expected)
+	w.told(ctx, at, promised, "firing", expected)
 	w.causes(t)
 	w.receiver.exactly(t, "when the fleet had broken", expected, nil)
 
@@ -131,7 +136,7 @@ func TestAFleetPages(t *testing.T) {
 	at = time.Now()
 	w.fleet.breaks(ctx, rateLate)
 	expected = all(expected, invoicesBurn)
-	w.told(ctx, at, "firing", invoicesBurn)
+	w.told(ctx, at, promised, "firing", invoicesBurn)
 	w.receiver.exactly(t, "when the engine that evaluates had been frozen", expected, nil)
 	wait.Until(ctx, t, func() string { // its clocks are so old then that they would be those of a blind engine
 		if time.Since(at) < blindAfter {
@@ -155,7 +160,7 @@ func TestAFleetPages(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.ams.runs[0].Kill()
-	w.told(ctx, at, "firing", engineBlind)
+	w.told(ctx, at, time.Minute+promised, "firing", engineBlind) // a clock may stand for a minute
 	expected = all(expected, engineBlind)
 	w.receiver.exactly(t, "when Kafka was gone", expected, nil)
 
@@ -166,7 +171,7 @@ func TestAFleetPages(t *testing.T) {
 	}
 	w.fleet.pause(false)
 	over := expected[len(watchdog):]
-	w.told(ctx, at, "resolved", over)
+	w.told(ctx, at, 0, "resolved", over)
 	w.ticks(ctx, 5*time.Second)
 	w.receiver.exactly(t, "in the end", expected, over)
 	w.receiver.repetitions(t)

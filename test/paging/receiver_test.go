@@ -200,14 +200,19 @@ func (r *receiver) repetitions(t *testing.T) {
 	t.Logf("the engine has posted %d records, %d messages of %d alerts", len(r.records), len(said), len(starts))
 }
 
-// delays says how long after an instant each of these was told.
-func (r *receiver) delays(t *testing.T, since time.Time, status string, wanted ...alert) {
+// delays says how long after an instant each of these was told, and checks that it was not longer than is promised; 0: nothing is.
+func (r *receiver) delays(t *testing.T, since time.Time, promised time.Duration, status string, wanted ...alert) {
 	t.Helper()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for n, at := range r.first {
-		if n.status == status && slices.Contains(wanted, alert{n.owner, n.labels}) {
-			t.Logf("%s after %5.1f s: %s: %s", status, at.Sub(since).Seconds(), n.owner, n.labels)
+		if n.status != status || !slices.Contains(wanted, alert{n.owner, n.labels}) {
+			continue
+		}
+		after := at.Sub(since)
+		t.Logf("%s after %5.1f s: %s: %s", status, after.Seconds(), n.owner, n.labels)
+		if promised > 0 && after > promised {
+			t.Errorf("%s was told after %v that this is %s, %v are promised: %s", n.owner, after, status, promised, n.labels)
 		}
 	}
 }

@@ -132,6 +132,28 @@ func TestRulesReadWhatThereIs(t *testing.T) {
 	}
 }
 
+// No alert of the engine is only ever seen not to fire: the tests of the rules have each of them fire.
+func TestEveryAlertIsSeenToFire(t *testing.T) {
+	var all strings.Builder
+	for _, path := range []string{"testdata/engine.test.yaml", "testdata/objectives.test.yaml"} {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all.Write(text)
+	}
+	fires := regexp.MustCompile(`alertname: ([A-Za-z]+)\n +exp_alerts:|\{alertname="([A-Za-z]+)"\}', value: 1\}`)
+	seen := map[string]bool{}
+	for _, m := range fires.FindAllStringSubmatch(all.String(), -1) {
+		seen[m[1]+m[2]] = true
+	}
+	for _, name := range Names() {
+		if !seen[name] {
+			t.Errorf("no test has %s fire", name)
+		}
+	}
+}
+
 func TestAlertsAreWhole(t *testing.T) {
 	f, _ := example(t)
 	names := map[string]bool{}

@@ -160,9 +160,6 @@ func (a *Alerts) page(row *Row, c *condition) *Page {
 		Labels: row.Labels, Starts: row.Starts, Users: users(c)}
 	total := whole(row.Causes)
 	for _, s := range row.Causes {
-		if c.name == SourceSilent {
-			break // it is its own cause
-		}
 		p.Shares = append(p.Shares, PageShare{Cause: s.Cause, Owner: s.Owner, Percent: percent(ratio(s.Parts, total))})
 	}
 	for i := range row.Evidence {

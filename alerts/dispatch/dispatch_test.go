@@ -485,6 +485,9 @@ func TestTestPagesAreMarked(t *testing.T) {
 			t.Errorf("got %+v", g)
 		}
 	}
+	if list := decode[[]amAlert](t, am.got()[0].body); len(list) != 1 || time.Until(list[0].EndsAt) > tryFor || time.Until(list[0].EndsAt) < time.Minute {
+		t.Errorf("a test that nobody ends: %s", am.got()[0].body)
+	}
 	for _, r := range k.Test(t.Context(), "risk") {
 		if (r.Destination == "slack" || r.Destination == "pagerduty") == r.Delivered || r.Leads != r.Delivered {
 			t.Errorf("an owner with neither channel nor key: %+v", r)

@@ -119,6 +119,9 @@ type amAlert struct {
 // endAhead is how far the end of a firing alert lies ahead: an engine that stops resolves nothing.
 const endAhead = 24 * time.Hour
 
+// tryFor is how long a test is shown, of which nobody will say that it is over.
+const tryFor = 5 * time.Minute
+
 func (a *alertmanager) most() int { return 64 }
 
 func (a *alertmanager) send(ctx context.Context, batch []alerts.Notification) error {
@@ -138,6 +141,9 @@ func (a *alertmanager) alert(n *alerts.Notification, severity string, over bool)
 	r := n.Row
 	now := a.now().UTC()
 	out := amAlert{Labels: map[string]string{}, Annotations: map[string]string{"alert_id": r.ID}, StartsAt: r.Starts.Go(), EndsAt: now.Add(endAhead), Generator: r.Annotations["explain_url"]}
+	if n.Purpose == alerts.Try {
+		out.EndsAt = now.Add(tryFor)
+	}
 	if over {
 		out.EndsAt = now
 		if r.Status == alerts.Resolved {

@@ -37,6 +37,7 @@ func panels() map[string][]string {
 
 var (
 	panelOf   = regexp.MustCompile(`(?i)panel:\s+\*([^*]+)\*`)
+	typed     = regexp.MustCompile("`(freshet|kcat|curl|GET|kafka-[a-z-]+\\.sh) [^`]+`")
 	commandOf = regexp.MustCompile("`freshet\\s+([a-z]+)(?:\\s+([a-z]+))?")
 )
 
@@ -54,8 +55,10 @@ func TestAlertsRunbooksAndPanelsAgree(t *testing.T) {
 				t.Errorf("the runbook of %s lacks %q", name, part)
 			}
 		}
-		if !panelOf.MatchString(text) {
-			t.Errorf("the runbook of %s names no panel", name)
+		_, checks, _ := strings.Cut(text, "## First three checks\n")
+		checks, _, _ = strings.Cut(checks, "\n## ")
+		if !panelOf.MatchString(checks) || !typed.MatchString(checks) {
+			t.Errorf("the first three checks of the runbook of %s name no panel, or no command", name)
 		}
 	}
 	files, err := filepath.Glob(filepath.Join(root, "docs/runbooks/*.md"))

@@ -231,28 +231,37 @@ func (a *Alerts) silences(s *Snapshot) []*condition {
 	return all
 }
 
-// dependents returns the names of the objectives whose workflows are judged by items of a kind, or require one.
+// dependents returns the names of the objectives whose workflows are judged by items of a kind, or require one. An objective of no class counts
+// decisions of all classes, so it depends on what any of them is judged by.
 func dependents(f *slo.File, kind string) []string {
 	var names []string
 	for i := range f.SLOs {
 		o := &f.SLOs[i]
 		classes := f.Contract().Classes[o.Workflow]
-		rules := classes[o.Class]
-		if rules == nil {
-			rules = classes[""]
+		counted := []string{o.Class}
+		switch {
+		case o.Class == "":
+			counted = slices.Collect(maps.Keys(classes))
+		case classes[o.Class] == nil:
+			counted[0] = ""
 		}
-		if rules == nil {
-			continue
-		}
-		bounds, named := rules.Kinds[kind]
-		if !named {
-			bounds = rules.Kinds["*"]
-		}
-		if bounds.Judged || slices.Contains(rules.Require, kind) {
+		if slices.ContainsFunc(counted, func(class string) bool { return judgedBy(classes[class], kind) }) {
 			names = append(names, o.Name)
 		}
 	}
 	return names
+}
+
+// judgedBy says whether decisions are judged by items of a kind, or require one.
+func judgedBy(rules *freshness.Rules, kind string) bool {
+	if rules == nil {
+		return false
+	}
+	bounds, named := rules.Kinds[kind]
+	if !named {
+		bounds = rules.Kinds["*"]
+	}
+	return bounds.Judged || slices.Contains(rules.Require, kind)
 }
 
 // fold lets one condition stand for the members of a group where there are too many of them, or where one stood for them before and

@@ -178,6 +178,11 @@ func TestDeployedConfigurationIsTaken(t *testing.T) {
 		if err := yaml.Unmarshal(text, &any); err != nil || any["apiVersion"] != 1 {
 			t.Errorf("%s: %v", path, err)
 		}
+		// Whoever follows the link of an exemplar has a browser, and no token to show for /v1.
+		const trail = "exemplarTraceIdDestinations: [{name: " + metrics.TrailWorkflow + `, url: "http://localhost:8080/ui/#/workflow/${__value.raw}"`
+		if strings.Contains(path, "datasources") && !strings.Contains(string(text), trail) {
+			t.Errorf("%s: exemplars do not lead to the page of their workflow: %s", path, trail)
+		}
 	}
 }
 

@@ -78,15 +78,20 @@ func (v *View) KindLife(kind string) (event.Time, bool) {
 	return 0, false
 }
 
-// KindHeard returns the life of a whole kind as it will be once every partition has been applied up to what has been read.
-func (v *View) KindHeard(kind string) (event.Time, bool) {
+// KindHeard returns the life of a whole kind as it will be once every partition has been applied up to what has been read, but for lives
+// later than now: no partition can have been applied up to those yet.
+func (v *View) KindHeard(kind string, now event.Time) (event.Time, bool) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	k := v.kinds[kind]
 	if k == nil {
 		return 0, false
 	}
-	if n := len(k.waiting); n > 0 {
+	n, found := slices.BinarySearch(k.waiting, now)
+	if found {
+		n++
+	}
+	if n > 0 {
 		return k.waiting[n-1], true
 	}
 	return k.counts, k.has

@@ -231,17 +231,20 @@ func TestTheViewKeepsNothingOfARecord(t *testing.T) {
 	}
 }
 
-// What has been read of a kind's heartbeats is known before it counts.
+// What has been read of a kind's heartbeats is known before it counts, unless it lies ahead of the clock on the wall.
 func TestKindsAreHeardBeforeTheyCount(t *testing.T) {
 	tb := newTable(1)
-	if life, known := tb.view.KindHeard("policy"); known {
+	if life, known := tb.view.KindHeard("policy", 1000); known {
 		t.Errorf("a life of %d of a kind that nobody has heard of", life)
 	}
 	tb.put(0, &clockOf{key: topology.ControlKey(clockRow, 0), applied: 100, complete: 100, live: true})
 	for _, life := range []event.Time{50, 150, 250} {
 		tb.put(0, &kindRow{kind: "policy", life: life})
-		if heard, known := tb.view.KindHeard("policy"); !known || heard != life {
+		if heard, known := tb.view.KindHeard("policy", life); !known || heard != life {
 			t.Errorf("%d, %v has been heard, want %d", heard, known, life)
+		}
+		if heard, known := tb.view.KindHeard("policy", life-1); !known || heard != max(50, life-100) {
+			t.Errorf("%d, %v has been heard that is not ahead, want %d", heard, known, max(50, life-100))
 		}
 		if lives := tb.view.KindLives(); len(lives) != 1 || lives["policy"] != 50 {
 			t.Errorf("lives: %v", lives)

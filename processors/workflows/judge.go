@@ -139,7 +139,7 @@ func (pt *partition) judge(r *row, u *freshness.Use) error {
 			}
 			return nil
 		}
-		if pt.hushed.wait(pt.g.View, r, u.Time, v) {
+		if pt.hushed.wait(pt.g.View, r, u.Time, event.Of(pt.g.Now()), v) {
 			return nil
 		}
 	}

@@ -105,17 +105,18 @@ func decodeLives(key string, b []byte) (*lives, error) {
 
 // hushed is what waits for a heartbeat of a whole kind to count that has been read already, by kind: it counts once every source partition has
 // been applied up to it, and while a backlog is read that may be long after the clock has passed a use. A use judged silent before that
-// would have to be amended, perhaps when it is too old for it.
+// would have to be amended, perhaps when it is too old for it. A heartbeat ahead of the wall clock is not waited for: the first verdict would
+// come as late as its producer's clock is wrong.
 type hushed map[string]*deadlines
 
 // kindLives is the view as far as whole kinds are concerned.
 type kindLives interface {
-	KindLife(kind string) (event.Time, bool)  // that counts
-	KindHeard(kind string) (event.Time, bool) // that has been read
+	KindLife(kind string) (event.Time, bool)                  // that counts
+	KindHeard(kind string, now event.Time) (event.Time, bool) // that has been read, and is not ahead of now
 }
 
 // wait says whether a use that is judged for the first time has to wait, and lets it.
-func (h *hushed) wait(view kindLives, r *row, t event.Time, v *freshness.Verdict) bool {
+func (h *hushed) wait(view kindLives, r *row, t, now event.Time, v *freshness.Verdict) bool {
 	if !v.Silent {
 		return false
 	}
@@ -125,7 +126,7 @@ func (h *hushed) wait(view kindLives, r *row, t event.Time, v *freshness.Verdict
 			continue
 		}
 		cures := t - event.Time(v.Contract.Contexts[iv.Kind].MaxSilence)
-		if life, known := view.KindHeard(iv.Kind); !known || life < cures {
+		if life, known := view.KindHeard(iv.Kind, now); !known || life < cures {
 			continue
 		}
 		if cures >= r.hushed {

@@ -16,8 +16,10 @@ type heard struct {
 	applied bool
 }
 
-func (h *heard) KindLife(string) (event.Time, bool)  { return h.life, h.applied }
-func (h *heard) KindHeard(string) (event.Time, bool) { return h.life, h.life != 0 }
+func (h *heard) KindLife(string) (event.Time, bool) { return h.life, h.applied }
+func (h *heard) KindHeard(_ string, now event.Time) (event.Time, bool) {
+	return h.life, h.life != 0 && h.life <= now
+}
 
 // A use is not said to be silent while a heartbeat has been read that ends the silence: by the time it counts the use may be too old to be
 // amended.
@@ -69,16 +71,20 @@ func TestASilentUseWaitsForAHeartbeatThatHasBeenRead(t *testing.T) {
 		return n
 	}
 	judged(freshness.IsUnknown)
-	if h.wait(view, r, u.Time, &v) {
+	if h.wait(view, r, u.Time, 2000, &v) {
 		t.Error("it waits though nothing has been heard")
 	}
 	view.life = 899
-	if h.wait(view, r, u.Time, &v) {
+	if h.wait(view, r, u.Time, 2000, &v) {
 		t.Error("it waits for a heartbeat that is too old to help")
+	}
+	view.life = 2001
+	if h.wait(view, r, u.Time, 2000, &v) {
+		t.Error("it waits for a heartbeat of the future")
 	}
 	view.life = 900
 	for range 3 {
-		if !h.wait(view, r, u.Time, &v) {
+		if !h.wait(view, r, u.Time, 2000, &v) {
 			t.Error("it does not wait for the heartbeat that has been read")
 		}
 	}
@@ -90,7 +96,7 @@ func TestASilentUseWaitsForAHeartbeatThatHasBeenRead(t *testing.T) {
 		t.Errorf("%d judged once the heartbeat counts, %d kinds are waited for; want it once", n, len(h))
 	}
 	judged(freshness.IsFresh)
-	if h.wait(view, r, u.Time, &v) {
+	if h.wait(view, r, u.Time, 2000, &v) {
 		t.Error("it waits though it is fresh")
 	}
 }

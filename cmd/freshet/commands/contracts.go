@@ -65,7 +65,7 @@ func (c *contractsCheck) run(_ context.Context, args []string, stdio *cli.Stdio)
 		return err
 	}
 	if wrong > 0 {
-		return cli.Nof("%d errors", wrong)
+		return cli.Nof("errors: %d", wrong)
 	}
 	return nil
 }

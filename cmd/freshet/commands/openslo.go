@@ -54,7 +54,7 @@ func importOpenSLO(files []openslo.Input, strict bool, stdio *cli.Stdio) error {
 		for _, e := range refused {
 			fmt.Fprintln(stdio.Err, e)
 		}
-		return cli.Nof("%d errors", len(refused))
+		return cli.Nof("errors: %d", len(refused))
 	case err != nil:
 		return cli.Nof("%v", err)
 	case strict && len(notes) > 0:

@@ -126,6 +126,15 @@ func TestEveryStableNameHasAHeading(t *testing.T) {
 	seen := 0
 	for _, section := range strings.Split(doc(t, "runbooks/problems.md"), "\n## ")[1:] {
 		title, body, _ := strings.Cut(section, "\n")
+		about, _, _ := strings.Cut(body, "\n### ")
+		for _, part := range []string{"**What users feel.**", "**First three checks.**", "(3) ", "**How to mitigate.**", "**How to know it is over.**"} {
+			if !strings.Contains(about, part) {
+				t.Errorf("%s: above its names %q is missing", title, part)
+			}
+		}
+		if !panelOf.MatchString(about) || !typed.MatchString(about) {
+			t.Errorf("%s: above its names stands no panel, or no command", title)
+		}
 		var got []string
 		for _, heading := range strings.Split(body, "\n### ")[1:] {
 			name, text, _ := strings.Cut(heading, "\n")

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import uuid
+from pathlib import Path
 
 import pytest
 
-from freshet import AsyncClient, Bounds, Check, Client, NotFresh, Problem, Ref, requires_fresh
+from freshet import AsyncClient, AsyncWorkflow, Bounds, Check, Client, NotFresh, Problem, Ref, Workflow, requires_fresh
 
 from .conftest import Engine
 
@@ -21,7 +24,7 @@ def test_a_superseded_policy_is_not_acted_on(engine: Engine, client: Client) -> 
     with engine.workflow(client) as w:
         w.load(Ref("policy", k, seq=17))
         w.propose("d1")
-        answer = client.check(Check(w.id, at_least=[first, *w._written.values()]))
+        answer = client.check(Check(w.id, at_least=[first, *w.written]))
         assert answer.fresh and answer.action == "proceed", answer.sentence()
         assert answer.items[0].used.seq == 17 and answer.items[0].current is not None
         assert answer.check_id and answer.engine_lag_s is not None and answer.at is not None
@@ -52,7 +55,7 @@ def test_bounds_and_batches(engine: Engine, client: Client) -> None:
     published = engine.publish(k, 1)
     with engine.workflow(client) as w:
         w.load(Ref("policy", k, seq=1))
-        at_least = [published, *w._written.values()]
+        at_least = [published, *w.written]
         fresh, strict = client.check_all(
             [Check(w.id, at_least=at_least), Check(w.id, at_least=at_least, bounds={"policy": Bounds(max_age=0.0)})]
         )
@@ -77,7 +80,7 @@ def test_a_guarded_function(engine: Engine, client: Client) -> None:
 
     with engine.workflow(client) as w:
         w.load(Ref("policy", k, seq=1))
-        client.check(Check(w.id, at_least=[published, *w._written.values()]))
+        client.check(Check(w.id, at_least=[published, *w.written]))
         assert act(w.id, 5) == 5 and acted[0]
         client.check(Check(w.id, at_least=[engine.publish(k, 2)]))
         with pytest.raises(NotFresh):
@@ -99,7 +102,7 @@ async def test_without_holding_up_the_loop(engine: Engine, client: Client) -> No
         published = engine.publish(k, 1)
         w = engine.workflow(client)
         w.load(Ref("policy", k, seq=1))
-        assert (await asking.check(Check(w.id, at_least=[published, *w._written.values()]))).fresh
+        assert (await asking.check(Check(w.id, at_least=[published, *w.written]))).fresh
         assert await act(w.id) == "acted"
         await asking.check(Check(w.id, at_least=[engine.publish(k, 2)]))
         with pytest.raises(NotFresh):
@@ -107,3 +110,51 @@ async def test_without_holding_up_the_loop(engine: Engine, client: Client) -> No
         assert [a.verdict for a in await asking.check_all([w.id, "nobody"])] == ["stale", "unknown"]
     with pytest.raises(TypeError):
         requires_fresh(client)(act)
+
+
+async def test_a_workflow_of_coroutines(engine: Engine) -> None:
+    k = key()
+    async with AsyncClient(engine.url, timeout=20) as asking:
+        acted: list[str] = []
+
+        @requires_fresh(asking)
+        async def act(workflow: AsyncWorkflow, check_id: str = "") -> None:
+            acted.append(check_id)
+
+        published = engine.publish(k, 1)
+        await asking.check(Check("nobody", at_least=[published]))
+        async with AsyncWorkflow(f"wf-{uuid.uuid4()}", type="refund", events=engine.events, client=asking) as w:
+            with pytest.raises(NotFresh):
+                await act(w)
+            await w.load(Ref("policy", k, seq=1))
+            await act(w)  # at once: what it has written itself is in the answer
+            await w.propose("d1", cls="large")
+            answer = await w.require(cls="large")
+            await w.execute("d1", answer)
+            assert len(acted) == 1 and acted[0] and answer.items[0].used.seq == 1
+            await w.drop(Ref("policy", k))
+            assert (await w.check()).reasons == ("no_context",)
+        with pytest.raises(ValueError):
+            await AsyncWorkflow("w", events=engine.events).check()
+
+
+def test_a_function_sees_what_its_workflow_has_loaded(engine: Engine, client: Client) -> None:
+    k = key()
+    client.check(Check("nobody", at_least=[engine.publish(k, 1)]))
+
+    @requires_fresh(client, workflow="w")
+    def act(w: Workflow) -> str:
+        return "acted"
+
+    for _ in range(5):
+        with engine.workflow(client) as w:
+            w.load(Ref("policy", k, seq=1))
+            assert act(w) == "acted"
+
+
+def test_the_example(engine: Engine) -> None:
+    example = Path(__file__).parents[1] / "examples" / "refund_agent.py"
+    done = subprocess.run([sys.executable, str(example), "--server", engine.url, "--brokers", engine.brokers], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
+    before, refused, again = (done.stdout.find(text) for text in ("is fresh", "does not act", "acted on v"))
+    assert 0 <= before < refused < again, done.stdout

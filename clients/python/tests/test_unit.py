@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timezone
+from typing import Any
 
 import httpx
 import pytest
 
-from freshet import AsyncClient, Check, Client, Position, Problem, Ref, Unreachable
+from freshet import AsyncClient, Check, Client, FreshetError, Position, Problem, Ref, Unreachable, Workflow
 
 ANSWER = {
     "verdict": "fresh", "action": "proceed", "reasons": [], "items": [], "workflow": "w", "at": "2026-03-01T10:00:00Z", "check_id": "x",
@@ -85,3 +87,32 @@ def test_a_watch_goes_on_after_the_last_event() -> None:
     events = asking(transport).watch("w 1")
     assert [(e.name, e.id, e.data) for e in (next(events), next(events))] == [("verdict", "1", {"a": 1}), ("bookmark", "2", {})]
     assert seen[1].headers["last-event-id"] == "1" and seen[0].url.params["workflow"] == "w 1"
+
+
+def test_what_is_told_to_wait_has_the_time() -> None:
+    transport, seen = served(httpx.Response(200, json=ANSWER))
+    client = asking(transport)
+    client.check(Check("w", wait=20.0))
+    client.check("w", timeout=3.0)
+    assert seen[0].extensions["timeout"]["read"] > 20 > 5 > seen[1].extensions["timeout"]["read"]
+
+
+def test_what_is_no_answer_is_no_leave() -> None:
+    transport, _ = served(httpx.Response(200, text="<html>a proxy</html>"))
+    with pytest.raises(FreshetError, match="no JSON"):
+        asking(transport).check("w")
+
+
+def test_of_one_partition_the_last_write_is_waited_for() -> None:
+    class Events:
+        offsets = [7, 5, 9]
+
+        def write(self, topic: str, key: str, headers: Mapping[str, str], data: Mapping[str, Any]) -> Position:
+            return Position(topic, 0, self.offsets.pop(0))
+
+    w = Workflow("w", events=Events())
+    for _ in range(2):
+        w.load(Ref("k", "x", seq=1))
+    assert w.written == [Position("workflow.context", 0, 7)]
+    w.drop(Ref("k", "x"))
+    assert w.written == [Position("workflow.context", 0, 9)]

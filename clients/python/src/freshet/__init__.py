@@ -8,11 +8,12 @@ from ._client import AsyncClient, Client, Event
 from ._errors import FreshetError, NotFresh, Problem, Unreachable
 from ._guard import requires_fresh
 from ._request import Bounds, Check, Position, Ref
-from ._workflow import Workflow
+from ._workflow import AsyncWorkflow, Workflow
 
 __all__ = [
     "Answer",
     "AsyncClient",
+    "AsyncWorkflow",
     "Bounds",
     "Check",
     "Client",

@@ -18,6 +18,7 @@ from ._request import Check
 from ._retry import Budget, problem
 
 Token = Union[str, Callable[[], str], None]
+_SILENCE = 10.0  # seconds without anything, not even a bookmark, after which a watch connects anew
 DEFAULT_SERVER = "http://127.0.0.1:8080"
 
 
@@ -37,6 +38,18 @@ def _headers(token: Token) -> dict[str, str]:
 
 def _check(check: Check | str) -> Check:
     return Check(check) if isinstance(check, str) else check
+
+
+def _waits(check: Check | str) -> float:
+    """What the server is told to wait comes on top of the time that its answer may take."""
+    return 0.0 if isinstance(check, str) else check.wait or 0.0
+
+
+def _read(response: httpx.Response) -> Any:
+    try:
+        return response.json()
+    except ValueError as e:
+        raise FreshetError(f"{response.url}: what was answered is no JSON: {response.text[:100]!r}") from e
 
 
 class _Lines:
@@ -75,12 +88,12 @@ class Client:
 
     def check(self, check: Check | str, *, timeout: float | None = None) -> Answer:
         """Ask one thing. Without an answer it raises: that is not leave to act either."""
-        left = timeout or self._timeout
+        left = timeout or self._timeout + _waits(check)
         return Answer.from_json(self._ask("POST", "/v1/check", _check(check).to_json(left), left))
 
     def check_all(self, checks: Sequence[Check | str], *, timeout: float | None = None) -> list[Answer]:
         """Ask up to 100 things at once."""
-        left = timeout or self._timeout
+        left = timeout or self._timeout + max((_waits(c) for c in checks), default=0.0)
         all_ = self._ask("POST", "/v1/check:batch", [_check(c).to_json(left) for c in checks], left)
         return [Answer.from_json(a) for a in all_]
 
@@ -113,7 +126,7 @@ class Client:
                             failures, after = 0, event.id or after
                             yield event
                 error = Unreachable("the stream has ended")
-            except httpx.TransportError as e:
+            except httpx.RequestError as e:
                 error = Unreachable(str(e))
             except FreshetError as e:
                 error = e
@@ -126,7 +139,7 @@ class Client:
     def _stream(self, workflow: str | None, after: str) -> Any:
         headers = _headers(self._token) | {"Accept": "text/event-stream"} | ({"Last-Event-ID": after} if after else {})
         params = {"workflow": workflow} if workflow else {}
-        timeout = httpx.Timeout(self._timeout, read=30.0)
+        timeout = httpx.Timeout(self._timeout, read=_SILENCE)
         return self._http.stream("GET", self._server + "/v1/watch", params=params, headers=headers, timeout=timeout)
 
     def _ask(self, method: str, path: str, body: Any, time_left: float) -> Any:
@@ -145,12 +158,12 @@ class Client:
     def _once(self, method: str, path: str, body: Any, timeout: float) -> Any:
         try:
             r = self._http.request(method, self._server + path, json=body, headers=_headers(self._token), timeout=timeout)
-        except httpx.TransportError as e:
+        except httpx.RequestError as e:
             raise Unreachable(f"{self._server}: {e}") from e
         if r.status_code != 200:
             raise problem(r)
         self._budget.succeeded()
-        return r.json()
+        return _read(r)
 
     def close(self) -> None:
         if self._own:
@@ -175,12 +188,12 @@ class AsyncClient:
 
     async def check(self, check: Check | str, *, timeout: float | None = None) -> Answer:
         """Ask one thing. Without an answer it raises: that is not leave to act either."""
-        left = timeout or self._timeout
+        left = timeout or self._timeout + _waits(check)
         return Answer.from_json(await self._ask("POST", "/v1/check", _check(check).to_json(left), left))
 
     async def check_all(self, checks: Sequence[Check | str], *, timeout: float | None = None) -> list[Answer]:
         """Ask up to 100 things at once."""
-        left = timeout or self._timeout
+        left = timeout or self._timeout + max((_waits(c) for c in checks), default=0.0)
         all_ = await self._ask("POST", "/v1/check:batch", [_check(c).to_json(left) for c in checks], left)
         return [Answer.from_json(a) for a in all_]
 
@@ -213,7 +226,7 @@ class AsyncClient:
                             failures, after = 0, event.id or after
                             yield event
                 error = Unreachable("the stream has ended")
-            except httpx.TransportError as e:
+            except httpx.RequestError as e:
                 error = Unreachable(str(e))
             except FreshetError as e:
                 error = e
@@ -226,7 +239,7 @@ class AsyncClient:
     def _stream(self, workflow: str | None, after: str) -> Any:
         headers = _headers(self._token) | {"Accept": "text/event-stream"} | ({"Last-Event-ID": after} if after else {})
         params = {"workflow": workflow} if workflow else {}
-        timeout = httpx.Timeout(self._timeout, read=30.0)
+        timeout = httpx.Timeout(self._timeout, read=_SILENCE)
         return self._http.stream("GET", self._server + "/v1/watch", params=params, headers=headers, timeout=timeout)
 
     async def _ask(self, method: str, path: str, body: Any, time_left: float) -> Any:
@@ -245,12 +258,12 @@ class AsyncClient:
     async def _once(self, method: str, path: str, body: Any, timeout: float) -> Any:
         try:
             r = await self._http.request(method, self._server + path, json=body, headers=_headers(self._token), timeout=timeout)
-        except httpx.TransportError as e:
+        except httpx.RequestError as e:
             raise Unreachable(f"{self._server}: {e}") from e
         if r.status_code != 200:
             raise problem(r)
         self._budget.succeeded()
-        return r.json()
+        return _read(r)
 
     async def close(self) -> None:
         if self._own:

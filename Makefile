@@ -32,7 +32,7 @@ build: ## Build bin/freshet.
 
 .PHONY: test
 test: ## Run all tests (about five minutes, more when everything has to be compiled).
-	$(GO) test -timeout 10m ./...
+	$(GO) test -timeout 15m ./...
 
 .PHONY: exact
 exact: ## Run the golden sets through the engine in every combination (up to an hour).
@@ -58,7 +58,7 @@ test-kafka: ## Run on a real Kafka what is otherwise tested on the embedded brok
 test-observe: export FRESHET_PROMETHEUS ?= try
 test-observe: ## Check the rules with promtool, and ask every panel of a real Prometheus that scrapes an engine at work (two minutes).
 	$(GO) test ./alerts/rules ./internal/lint -count=1 -run 'Prometheus|Sloth|Deployed|Example'
-	$(GO) test ./test/observe -count=1 -v -timeout 8m
+	$(GO) test ./test/observe -count=1 -v -timeout 15m
 
 .PHONY: test-alerting
 test-alerting: export FRESHET_ALERTMANAGER ?= try

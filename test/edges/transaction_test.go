@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"testing"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 )
@@ -20,7 +21,7 @@ type openTransaction struct {
 // committed records does not get it.
 func (k *kit) openTransaction(ctx context.Context, topic string, partition int32) *openTransaction {
 	k.t.Helper()
-	client, err := kgo.NewClient(kgo.SeedBrokers(k.Brokers()...), kgo.TransactionalID("edges"), kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	client, err := kgo.NewClient(kgo.SeedBrokers(k.Brokers()...), kgo.TransactionalID("edges"), kgo.TransactionTimeout(5*time.Minute), kgo.RecordPartitioner(kgo.ManualPartitioner()))
 	if err != nil {
 		k.t.Fatal(err)
 	}

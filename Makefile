@@ -75,7 +75,7 @@ test-python: build ## Test the Python client against this engine (needs Python 3
 	@if ! python3 -m venv $(PYTHON) >/dev/null 2>&1; then \
 		echo "NOT TESTED: the Python client; python3 with venv is missing" >&2; [ "$$FRESHET_PYTHON" != require ]; exit; \
 	fi; set -e; \
-	$(PYTHON)/bin/pip install --quiet --disable-pip-version-check -e 'clients/python[kafka,test,langgraph,openai-agents]'; \
+	$(PYTHON)/bin/pip install --quiet --disable-pip-version-check --retries 10 -e 'clients/python[kafka,test,langgraph,openai-agents]'; \
 	cd clients/python; ../../$(PYTHON)/bin/mypy; FRESHET_BIN=$(CURDIR)/$(BIN) ../../$(PYTHON)/bin/pytest -q
 
 # The environment of those who read the API's description.

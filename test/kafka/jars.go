@@ -87,6 +87,9 @@ func Installed(ctx context.Context) (exe, libs string, err error) {
 	return exe, libs, err
 }
 
+// mostFetches is how often Maven is asked for the jars.
+const mostFetches = 3
+
 // jars returns the directory with Kafka's jars. The first call fetches them with Maven; a lock lets one process do that.
 func jars(ctx context.Context, build string) (string, error) {
 	dir := os.Getenv("KAFKA_LIBS")
@@ -126,8 +129,14 @@ func jars(ctx context.Context, build string) (string, error) {
 		return "", fmt.Errorf("fetch the jars: %w", err)
 	}
 	libs := filepath.Join(part, "libs")
-	if out, err := exec.CommandContext(ctx, mvn, "-q", "-B", "-f", file, "dependency:copy-dependencies", "-DoutputDirectory="+libs).CombinedOutput(); err != nil {
-		return "", fmt.Errorf("fetch Kafka %s with Maven: %w: %s", Version(), err, out)
+	for tries := 1; ; tries++ { // networks fail
+		out, err := exec.CommandContext(ctx, mvn, "-q", "-B", "-f", file, "dependency:copy-dependencies", "-DoutputDirectory="+libs).CombinedOutput()
+		if err == nil {
+			break
+		}
+		if tries == mostFetches || ctx.Err() != nil {
+			return "", fmt.Errorf("fetch Kafka %s with Maven: %w: %s", Version(), err, out)
+		}
 	}
 	if err := os.Rename(libs, dir); err != nil {
 		return "", fmt.Errorf("fetch the jars: %w", err)

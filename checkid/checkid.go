@@ -38,8 +38,12 @@ const signatureSize = 16
 func encoding() *base64.Encoding { return base64.RawURLEncoding.Strict() }
 
 // Encode returns the id of a check, signed unless the key is empty.
-func Encode(key []byte, c Check) string {
-	b := make([]byte, 0, 2+binary.MaxVarintLen64+len(c.Workflow)+signatureSize)
+func Encode(key []byte, c Check) string { return string(Append(nil, key, c)) }
+
+// Append appends the id of a check.
+func Append(to, key []byte, c Check) []byte {
+	var scratch [128]byte
+	b := scratch[:0]
 	version := byte(plainVersion)
 	if len(key) > 0 {
 		version = signedVersion
@@ -50,7 +54,7 @@ func Encode(key []byte, c Check) string {
 	if len(key) > 0 {
 		b = append(b, sign(key, b)...)
 	}
-	return encoding().EncodeToString(b)
+	return encoding().AppendEncode(to, b)
 }
 
 // Decode reads an id. With a key only ids that are signed with it are believed; without one every id is, signed or not.

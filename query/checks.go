@@ -128,7 +128,7 @@ func (s *Server) serveCheck(w http.ResponseWriter, r *http.Request, c *auth.Clie
 		return
 	}
 	x.out = append(x.answer.Append(append(x.out[:0], '{'), s.key), '}', '\n')
-	say(w, http.StatusOK, x.out)
+	sayAtOnce(w, r, http.StatusOK, x.out)
 }
 
 // serveGate answers one check so that a caller who only looks at the status fails closed.
@@ -151,7 +151,7 @@ func (s *Server) serveGate(w http.ResponseWriter, r *http.Request, c *auth.Clien
 		x.out = append(p.Append(x.out, "action: "+x.answer.Action.String(), ""), ',')
 	}
 	x.out = append(x.answer.Append(x.out, s.key), '}', '\n')
-	say(w, status, x.out)
+	sayAtOnce(w, r, status, x.out)
 }
 
 // checkedElsewhere lets the instance that has a check's workflow answer it. If that one does not, it is answered here: that it is not known.
@@ -204,7 +204,7 @@ func (s *Server) serveBatch(w http.ResponseWriter, r *http.Request, c *auth.Clie
 		x.out = append(x.out, '}')
 	}
 	x.out = append(x.out, '\n')
-	say(w, http.StatusOK, x.out)
+	sayAtOnce(w, r, http.StatusOK, x.out)
 }
 
 // decodeBatch reads a batch. Raw is each check as it was sent.
@@ -241,14 +241,37 @@ func decodeBatch(t *body.Text) (checks []check.Request, raw [][]byte, at string,
 	return checks, raw, "/checks", true
 }
 
+// smallAnswer is how long an answer is at most that net/http writes in one piece by itself, with its header.
+const smallAnswer = 3 << 10
+
+// sayAtOnce answers with JSON, in one piece unless it is too long to be held. On a connection with several requests at a time the pieces
+// are none of ours.
+func sayAtOnce(w http.ResponseWriter, r *http.Request, status int, b []byte) {
+	c := connectionOf(r)
+	if c == nil || r.ProtoMajor != 1 || len(b) <= smallAnswer || len(b) > keepLimit {
+		say(w, status, b)
+		return
+	}
+	c.atOnce(func() {
+		say(w, status, b)
+		_ = http.NewResponseController(w).Flush()
+	})
+}
+
+// Values of headers, shared by all answers: nobody writes to them.
+var (
+	jsonType = []string{"application/json"}
+	noStore  = []string{"no-store"}
+)
+
 // say answers with JSON. A content type that is set already stays.
 func say(w http.ResponseWriter, status int, b []byte) {
 	h := w.Header()
-	if h.Get("Content-Type") == "" {
-		h.Set("Content-Type", "application/json")
+	if len(h["Content-Type"]) == 0 {
+		h["Content-Type"] = jsonType
 	}
-	h.Set("Cache-Control", "no-store")
-	h.Set("Content-Length", strconv.Itoa(len(b)))
+	h["Cache-Control"] = noStore
+	h["Content-Length"] = []string{strconv.Itoa(len(b))}
 	w.WriteHeader(status)
 	_, _ = w.Write(b)
 }

@@ -103,6 +103,43 @@ type connection struct {
 	of   *connections
 	over bool
 	once sync.Once
+
+	mu   sync.Mutex
+	held []byte // what is written, while holding
+	hold bool
+}
+
+// heldLimit bounds the memory that a connection uses again.
+const heldLimit = 16 << 10
+
+// Write writes, unless it is held.
+func (c *connection) Write(b []byte) (int, error) {
+	c.mu.Lock()
+	if c.hold {
+		c.held = append(c.held, b...)
+		c.mu.Unlock()
+		return len(b), nil
+	}
+	c.mu.Unlock()
+	return c.Conn.Write(b)
+}
+
+// atOnce has what f writes leave in one piece. Net/http writes in pieces of 4 KiB: each is a system call here, and one there.
+func (c *connection) atOnce(f func()) {
+	c.mu.Lock()
+	c.hold = true
+	c.mu.Unlock()
+	defer func() {
+		c.mu.Lock()
+		held := c.held
+		c.hold, c.held = false, held[:0]
+		if cap(held) > heldLimit {
+			c.held = nil
+		}
+		c.mu.Unlock()
+		_, _ = c.Conn.Write(held) // the next who reads or writes hears of it
+	}()
+	f()
 }
 
 // Close closes the connection.
@@ -111,23 +148,29 @@ func (c *connection) Close() error {
 	return c.Conn.Close()
 }
 
-type overLimit struct{}
+type connectionKey struct{}
 
-// mark notes of a connection's requests that it is one too many.
+// mark notes of requests which connection they came on.
 func (c *connections) mark(ctx context.Context, conn net.Conn) context.Context {
 	if t, ok := conn.(*tls.Conn); ok {
 		conn = t.NetConn()
 	}
-	if one, ok := conn.(*connection); ok && one.over {
-		return context.WithValue(ctx, overLimit{}, true)
+	if one, ok := conn.(*connection); ok {
+		return context.WithValue(ctx, connectionKey{}, one)
 	}
 	return ctx
+}
+
+// connectionOf returns the connection that a request came on, nil if it is none of ours.
+func connectionOf(r *http.Request) *connection {
+	c, _ := r.Context().Value(connectionKey{}).(*connection)
+	return c
 }
 
 // bounded answers requests of connections that are too many.
 func (c *connections) bounded(s *Server, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Context().Value(overLimit{}) != nil {
+		if one := connectionOf(r); one != nil && one.over {
 			s.deny(r, "", problem.TooManyConns.Name)
 			w.Header().Set("Connection", "close")
 			problem.TooManyConns.Write(w, "", "")

@@ -84,7 +84,7 @@ func (a *Answer) Append(b, key []byte) []byte {
 	b = freshness.AppendSeconds(append(b, `,"valid_for_s":`...), freshness.Duration(a.ValidUntil-a.At), a.HasUntil)
 	b = freshness.AppendString(append(b, `,"workflow":`...), a.Workflow)
 	b = freshness.AppendInstant(append(b, `,"at":`...), a.At, true)
-	b = append(append(b, `,"check_id":"`...), checkid.Encode(key, checkid.Check{Workflow: a.Workflow, At: a.At, Verdict: a.Kind})...)
+	b = checkid.Append(append(b, `,"check_id":"`...), key, checkid.Check{Workflow: a.Workflow, At: a.At, Verdict: a.Kind})
 	return append(b, '"')
 }
 

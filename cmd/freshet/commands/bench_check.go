@@ -35,6 +35,7 @@ type benchCheck struct {
 	connections int
 	agents      int
 	items       int
+	search      int
 	wait        time.Duration
 	ingest      float64
 }
@@ -50,11 +51,12 @@ func benchCheckCommand() *cli.Command {
 		About: `Has many agents hold ten items each, and asks an engine whether they still hold, over HTTP, on connections that are kept, at a rate that
 does not wait for answers: once while it has nothing else to do, and once while it ingests half as much as it can, in the same process.
 Clients are a process of their own, which is this command with -check.server. Each time the same load goes first to an empty handler of
-the same server: what it says of checks is to be seen beside that. Beside each figure stands how many cores were used by the engine's
-process, with the broker and the writer of records in it, and by the clients: where they come to all that the machine has, latencies are
-those of queues. A latency counts from when a request was due, or from when it was sent if its connection was free by then. Then agents
-load their items and check at once, with the acknowledgement of their load, and it says how long after that the answer was there. Broker
-and engine share a process; the data directory is a temporary one.`,
+the same server: what it says of checks is to be seen beside that, and says something where both kept up: answered at least 99 of 100 that
+were asked for. With -check.search it also looks for the greatest rate at which they do, which comes again as "highest". Beside each
+figure stands how many cores were used by the engine's process, with the broker and the writer of records in it, and by the clients: where
+they come to all that the machine has, latencies are those of queues. A latency counts from when a request was due, or from when it was
+sent if its connection was free by then. Then agents load their items and check at once, with the acknowledgement of their load, and it
+says how long after that the answer was there. Broker and engine share a process; the data directory is a temporary one.`,
 		Example: "freshet bench check -check.rates 2000,20000",
 		Flags: func(f *flag.FlagSet) {
 			b.register(f)
@@ -62,12 +64,13 @@ and engine share a process; the data directory is a temporary one.`,
 			f.StringVar(&b.server, "check.server", "", "Only be the clients of a server, host:port, whose topics are at -kafka.brokers.")
 			f.StringVar(&b.rates, "check.rates", "2000,20000", "Checks a second, one figure for each run.")
 			f.DurationVar(&b.span, "check.for", 8*time.Second, "How long each run takes.")
+			f.IntVar(&b.search, "check.search", 0, "How many more rates to try, to find the greatest at which both the empty handler and the checks are answered as they are asked.")
 			f.IntVar(&b.connections, "check.connections", 32, "Connections that requests are made on.")
 			f.IntVar(&b.agents, "check.agents", 2000, "Workflows that are asked about.")
 			f.IntVar(&b.items, "check.items", 10, "Items that each holds.")
 			f.DurationVar(&b.wait, "check.wait", time.Second, "How long a check with the acknowledgement of a load lets the engine wait for it (wait_s).")
 			f.Float64Var(&b.ingest, "check.ingest", 0, "Records a second that the engine ingests meanwhile. 0: half of what it can as they come, which is measured first.")
-			f.StringVar(&b.cpuProfile, "cpuprofile", "", "File for a CPU profile of the engine while it is asked and ingests; that of the clients goes to the same name with .clients behind it.")
+			f.StringVar(&b.cpuProfile, "cpuprofile", "", "File for a CPU profile of the engine while it is asked and ingests; that of the clients goes to the same name with .clients behind it, that of the engine at rest to one with .rest.")
 		},
 		Run: b.run,
 	}
@@ -79,6 +82,7 @@ type checkRun struct {
 	Busy   bool    `json:"ingesting"`        // the engine ingests meanwhile
 	Ingest float64 `json:"ingest,omitempty"` // records a second that it has ingested
 	Rate   float64 `json:"rate,omitempty"`   // that was asked for
+	Kept   bool    `json:"kept_up"`          // what was asked for was answered
 	bench.Asked
 	OverP50 float64 `json:"p50_over_empty,omitempty"`
 	OverP99 float64 `json:"p99_over_empty,omitempty"`
@@ -150,25 +154,24 @@ func (b *benchCheck) clients(ctx context.Context, contract string, rates []float
 	}
 	defer stop()
 	out := json.NewEncoder(stdio.Out)
+	found := keeping{}
 	for _, rate := range rates {
-		var empty bench.Asked
-		for _, what := range []string{"empty", "check"} {
-			path := map[string]string{"empty": emptyPath, "check": "/v1/check"}[what]
-			asking := &bench.Asking{Addr: b.server, Path: path, Bodies: agents.Checks(), Connections: b.connections, Rate: rate, For: b.span}
-			was := bench.Use(b.now(), 0)
-			asked, err := asking.Run(ctx)
-			if err != nil {
-				return cli.Unavailable(err)
-			}
-			m := checkRun{What: what, Rate: rate, Asked: asked, Clients: bench.Use(b.now(), 0).Cores(was)}
-			if what == "empty" {
-				empty = asked
-			} else if empty.P50 > 0 {
-				m.OverP50, m.OverP99 = asked.P50/empty.P50, asked.P99/empty.P99
-			}
-			if err := out.Encode(m); err != nil {
-				return fmt.Errorf("write the result: %w", err)
-			}
+		if err := b.pair(ctx, agents, rate, &found, out); err != nil {
+			return err
+		}
+	}
+	for range b.search {
+		rate, ok := found.next()
+		if !ok {
+			break
+		}
+		if err := b.pair(ctx, agents, rate, &found, out); err != nil {
+			return err
+		}
+	}
+	if found.most.Rate > 0 {
+		if err := out.Encode(found.most); err != nil {
+			return fmt.Errorf("write the result: %w", err)
 		}
 	}
 	was := bench.Use(b.now(), 0)
@@ -178,6 +181,64 @@ func (b *benchCheck) clients(ctx context.Context, contract string, rates []float
 	}
 	return out.Encode(checkRun{What: "own writes", Missed: own.Missed, Clients: bench.Use(b.now(), 0).Cores(was),
 		Asked: bench.Asked{Answers: int64(own.Checks), Reached: float64(own.Checks) / b.span.Seconds(), P50: own.P50, P99: own.P99, Max: own.Max}})
+}
+
+// pair asks the empty handler and then for checks, at a rate.
+func (b *benchCheck) pair(ctx context.Context, agents *bench.Agents, rate float64, found *keeping, out *json.Encoder) error {
+	var empty checkRun
+	for _, what := range []string{"empty", "check"} {
+		path := map[string]string{"empty": emptyPath, "check": "/v1/check"}[what]
+		asking := &bench.Asking{Addr: b.server, Path: path, Bodies: agents.Checks(), Connections: b.connections, Rate: rate, For: b.span}
+		was := bench.Use(b.now(), 0)
+		asked, err := asking.Run(ctx)
+		if err != nil {
+			return cli.Unavailable(err)
+		}
+		m := checkRun{What: what, Rate: rate, Kept: keptUp(rate, asked.Reached), Asked: asked, Clients: bench.Use(b.now(), 0).Cores(was)}
+		if what == "empty" {
+			empty = m
+		} else {
+			if empty.P50 > 0 {
+				m.OverP50, m.OverP99 = asked.P50/empty.P50, asked.P99/empty.P99
+			}
+			found.note(&empty, &m)
+		}
+		if err := out.Encode(m); err != nil {
+			return fmt.Errorf("write the result: %w", err)
+		}
+	}
+	return nil
+}
+
+// keptUp says whether a rate that was asked for was answered: at least 99 of 100, so that a queue of more than a hundredth of the run is seen.
+func keptUp(rate, reached float64) bool { return reached >= 0.99*rate }
+
+// highest is what the run is called that is said again: it had the greatest rate that was kept up with.
+const highest = "highest"
+
+// keeping looks for the greatest rate at which both the empty handler and the checks are answered as they are asked.
+type keeping struct {
+	most  checkRun // of the checks at the greatest rate so far
+	least float64  // at which one of them was not, 0: none yet
+}
+
+func (k *keeping) note(empty, check *checkRun) {
+	switch {
+	case !empty.Kept || !check.Kept:
+		if k.least == 0 || check.Rate < k.least {
+			k.least = check.Rate
+		}
+	case check.Rate > k.most.Rate:
+		k.most = *check
+		k.most.What = highest
+	}
+}
+
+// next returns the rate to try next; false if it has been found closely enough, or is greater than all that were asked for.
+func (k *keeping) next() (rate float64, ok bool) {
+	const close = 500 // checks a second
+	rate = float64(int64((k.most.Rate+k.least)/2/close)) * close
+	return rate, k.least > 0 && rate > k.most.Rate && rate < k.least
 }
 
 // measure runs the engine and lets it be asked, at rest and while it ingests.
@@ -224,7 +285,7 @@ func (b *benchCheck) measure(ctx context.Context, site *site, stdio *cli.Stdio) 
 	if err := b.settled(ctx, engine); err != nil {
 		return err
 	}
-	results := b.format.Results(stdio, "WHAT", "INGESTED/S", "ASKED/S", "ANSWERED/S", "P50 µs", "P99 µs", "MAX µs", "P50 / EMPTY", "P99 / EMPTY", "ENGINE CORES", "CLIENT CORES", "ANSWERS", "MISSED")
+	results := b.format.Results(stdio, "WHAT", "INGESTED/S", "ASKED/S", "ANSWERED/S", "KEPT UP", "P50 µs", "P99 µs", "MAX µs", "P50 / EMPTY", "P99 / EMPTY", "ENGINE CORES", "CLIENT CORES", "ANSWERS", "MISSED")
 	if err := b.asked(ctx, site, engine, results, false); err != nil {
 		return err
 	}
@@ -314,15 +375,19 @@ func (b *benchCheck) asked(ctx context.Context, site *site, engine *running, res
 	}
 	args := []string{"bench", "check", "-check.server", engine.HTTPAddr(), "-kafka.brokers", site.cfg.Brokers, "-check.rates", b.rates,
 		"-check.for", b.span.String(), "-check.connections", fmt.Sprint(b.connections), "-check.agents", fmt.Sprint(b.agents), "-check.items", fmt.Sprint(b.items),
-		"-check.wait", b.wait.String(), "-topics.partitions", fmt.Sprint(site.cfg.Topics.Partitions), "-topics.prefix", site.cfg.Topics.Prefix}
+		"-check.wait", b.wait.String(), "-check.search", strconv.Itoa(b.search), "-topics.partitions", fmt.Sprint(site.cfg.Topics.Partitions), "-topics.prefix", site.cfg.Topics.Prefix}
 	if busy && b.cpuProfile != "" {
-		stop, err := profileCPU(b.cpuProfile)
-		if err != nil {
-			return err
-		}
-		defer stop()
 		args = append(args, "-cpuprofile", b.cpuProfile+".clients")
 	}
+	profile := b.cpuProfile
+	if profile != "" && !busy {
+		profile += ".rest"
+	}
+	stop, err := profileCPU(profile)
+	if err != nil {
+		return err
+	}
+	defer stop()
 	cmd := exec.CommandContext(ctx, self, args...)
 	var said bytes.Buffer
 	cmd.Stderr = &said
@@ -333,18 +398,25 @@ func (b *benchCheck) asked(ctx context.Context, site *site, engine *running, res
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("run the clients: %w", err)
 	}
-	was, _ := total(engine.Registry(), "freshet_events_total")
+	before, _ := total(engine.Registry(), "freshet_events_total")
 	used := bench.Use(b.now(), 0)
+	checked := map[float64]checkRun{} // by rate
 	lines := bufio.NewScanner(out)
 	for lines.Scan() {
 		m := checkRun{}
 		if err := json.Unmarshal(lines.Bytes(), &m); err != nil {
 			return fmt.Errorf("%s: %w", lines.Text(), err)
 		}
-		is, _ := total(engine.Registry(), "freshet_events_total")
-		uses := bench.Use(b.now(), 0)
-		m.Busy, m.Ingest, m.Engine = busy, (is-was)/uses.At.Sub(used.At).Seconds(), uses.Cores(used)
-		was, used = is, uses
+		m.Busy = busy
+		if was, ok := checked[m.Rate]; ok && m.What == highest {
+			m.Ingest, m.Engine = was.Ingest, was.Engine // it is that run again
+		} else {
+			is, _ := total(engine.Registry(), "freshet_events_total")
+			uses := bench.Use(b.now(), 0)
+			m.Ingest, m.Engine = (is-before)/uses.At.Sub(used.At).Seconds(), uses.Cores(used)
+			before, used = is, uses
+			checked[m.Rate] = m
+		}
 		if err := results.Add(m, m.cells()...); err != nil {
 			return err
 		}
@@ -371,6 +443,10 @@ func (m *checkRun) cells() []string {
 	if len(answers) == 0 {
 		answers = []string{cli.Count(m.Answers)}
 	}
-	return []string{m.What, cli.Count(int64(m.Ingest)), cli.Count(int64(m.Rate)), cli.Count(int64(m.Reached)), fmt.Sprintf("%.0f", m.P50), fmt.Sprintf("%.0f", m.P99),
+	kept := ""
+	if m.Rate > 0 {
+		kept = map[bool]string{true: "yes", false: "no"}[m.Kept]
+	}
+	return []string{m.What, cli.Count(int64(m.Ingest)), cli.Count(int64(m.Rate)), cli.Count(int64(m.Reached)), kept, fmt.Sprintf("%.0f", m.P50), fmt.Sprintf("%.0f", m.P99),
 		fmt.Sprintf("%.0f", m.Max), over(m.OverP50), over(m.OverP99), fmt.Sprintf("%.2f", m.Engine), fmt.Sprintf("%.2f", m.Clients), strings.Join(answers, ", "), fmt.Sprint(m.Missed)}
 }

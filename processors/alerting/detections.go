@@ -2,7 +2,6 @@ package alerting
 
 import (
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -24,40 +23,12 @@ type Detections struct {
 	open     map[string]*detection
 	subjects map[subject]*shared
 	known    bool
+	in       record // what is read, again and again
 }
 
 // NewDetections returns a Detections that holds none and knows of none.
 func NewDetections(place func(workflow string) string) *Detections {
 	return &Detections{place: place, open: map[string]*detection{}, subjects: map[subject]*shared{}}
-}
-
-// position is where a record lies.
-type position struct {
-	Topic     string `json:"topic"`
-	Partition int32  `json:"partition"`
-	Offset    int64  `json:"offset"`
-}
-
-// record is what is read of a record of freshet.detections.
-type record struct {
-	Status    string     `json:"status"`
-	Workflow  *string    `json:"workflow"` // null: a group
-	Type      string     `json:"workflow_type"`
-	Count     int64      `json:"count"`
-	Workflows []string   `json:"workflows"`
-	Kind      string     `json:"kind"`
-	Key       string     `json:"key"`
-	Since     event.Time `json:"since"`
-	Owner     string     `json:"owner"`
-	Cause     string     `json:"cause"`
-	Traffic   string     `json:"traffic_class"`
-	Used      *struct {
-		At *position `json:"at"`
-	} `json:"used"`
-	Current *struct {
-		Seq int64     `json:"seq"`
-		At  *position `json:"at"`
-	} `json:"current"`
 }
 
 // subject is what many detections have in common.
@@ -79,7 +50,12 @@ type shared struct {
 // detection is what is kept of a record.
 type detection struct {
 	*shared
-	workflows  []string
+	workflows []string
+	facts
+}
+
+// facts is what one record says that it has not in common with many.
+type facts struct {
 	count      int64
 	since      event.Time
 	seq        int64 // of the current version
@@ -89,45 +65,41 @@ type detection struct {
 	currPart   int32
 }
 
-// Apply takes a record: nil data, or a detection that is closed, is one that is gone.
+// Apply takes a record: nil data, or a detection that is closed, is one that is gone. Nothing of data is kept.
 func (d *Detections) Apply(key string, data []byte) error {
-	var in record
-	if data != nil {
-		if err := json.Unmarshal(data, &in); err != nil {
-			return fmt.Errorf("detection %s: %w", key, err)
-		}
-	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	in := &d.in
+	in.open = false
+	if data != nil && !in.read(data) {
+		return fmt.Errorf("detection %s: it is not what a record of a detection is", key)
+	}
 	if was := d.open[key]; was != nil {
 		delete(d.open, key)
 		if was.shared.detections--; was.shared.detections == 0 {
 			delete(d.subjects, was.subject)
 		}
 	}
-	if in.Status == "open" && len(in.Workflows) > 0 {
-		d.open[key] = d.keep(&in)
+	if in.open && len(in.workflows) > 0 {
+		d.open[key] = d.keep(key, in)
 	}
 	return nil
 }
 
 // keep returns what is kept of a record.
-func (d *Detections) keep(in *record) *detection {
-	of := subject{
-		workflowType: in.Type, kind: in.Kind, key: in.Key, owner: in.Owner, cause: in.Cause,
-		rests: d.place(in.Workflows[0]), group: in.Workflow == nil,
-	}
-	of.traffic, _ = event.ParseTrafficClass(in.Traffic)
-	one := &detection{workflows: in.Workflows, count: in.Count, since: in.Since}
-	if in.Used != nil && in.Used.At != nil {
-		of.used, one.usedPart, one.usedOffset = in.Used.At.Topic, in.Used.At.Partition, in.Used.At.Offset
-	}
-	if c := in.Current; c != nil {
-		if one.seq = c.Seq; c.At != nil {
-			of.current, one.currPart, one.currOffset = c.At.Topic, c.At.Partition, c.At.Offset
+func (d *Detections) keep(key string, in *record) *detection {
+	of := in.subject
+	of.rests = d.place(in.workflows[0])
+	one := &detection{workflows: make([]string, len(in.workflows)), facts: in.facts}
+	for i, id := range in.workflows {
+		if strings.HasPrefix(key, id) { // as it is in a detection's id, unless it had to be encoded there
+			one.workflows[i] = key[:len(id)]
+		} else {
+			one.workflows[i] = strings.Clone(id)
 		}
 	}
 	if one.shared = d.subjects[of]; one.shared == nil {
+		of.own()
 		one.shared = &shared{subject: of}
 		d.subjects[of] = one.shared
 	}

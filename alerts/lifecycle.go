@@ -141,7 +141,7 @@ func (a *Alerts) move(s *Snapshot, conditions []*condition, grouped map[string]b
 				changed[c.id] = true
 			}
 		} else if a.gate(s, c.name, c.rests) == Unclear {
-			if row == nil && !a.room() {
+			if row == nil && !vital(c.name) && !a.room() {
 				out.Dropped++
 				continue
 			}
@@ -285,6 +285,9 @@ func (a *Alerts) over(s *Snapshot, row *Row, grouped map[string]bool) bool {
 	}
 	return s.Now-row.seen >= event.Time(a.cfg.ResolveAfter)
 }
+
+// vital says of an alert that there is room for it whatever else fires: it says of the others whether they can be believed.
+func vital(name string) bool { return name == EngineBlind || name == Watchdog }
 
 // room says whether there is room for one more row. Rows that are over make room, the oldest first.
 func (a *Alerts) room() bool {

@@ -22,6 +22,9 @@ type Config struct {
 	HTTP *http.Client
 	// Timeout bounds a request whose context has no deadline. 0: 5 s.
 	Timeout time.Duration
+	// Silence is for how long a watch may hear nothing, not even a bookmark, until it connects anew: one that is dead looks like one that has
+	// nothing to say. 0: 10 s.
+	Silence time.Duration
 	// Agent is the User-Agent. "": freshet-client.
 	Agent string
 }
@@ -46,6 +49,9 @@ func New(cfg Config) (*Client, error) {
 	}
 	if cfg.Timeout == 0 {
 		cfg.Timeout = 5 * time.Second
+	}
+	if cfg.Silence == 0 {
+		cfg.Silence = 10 * time.Second
 	}
 	if cfg.Agent == "" {
 		cfg.Agent = "freshet-client"
@@ -77,7 +83,7 @@ func (p *Problem) Error() string {
 
 // Check asks one thing. Without a server there is no answer but an error: it is not fresh.
 func (c *Client) Check(ctx context.Context, r Request) (Answer, error) {
-	ctx, cancel := c.bounded(ctx)
+	ctx, cancel := c.bounded(ctx, r.Wait)
 	defer cancel()
 	body, err := encode(ctx, &r)
 	if err != nil {
@@ -96,7 +102,11 @@ func (c *Client) Check(ctx context.Context, r Request) (Answer, error) {
 
 // CheckAll asks up to 100 things at once and returns an answer to each.
 func (c *Client) CheckAll(ctx context.Context, all []Request) ([]Answer, error) {
-	ctx, cancel := c.bounded(ctx)
+	longest := time.Duration(0)
+	for i := range all {
+		longest = max(longest, all[i].Wait)
+	}
+	ctx, cancel := c.bounded(ctx, longest)
 	defer cancel()
 	bodies := make([]json.RawMessage, len(all))
 	for i := range all {
@@ -123,9 +133,23 @@ func (c *Client) CheckAll(ctx context.Context, all []Request) ([]Answer, error) 
 	return answers, nil
 }
 
+// Path makes a path of its parts, whatever is in them: ids may have slashes, or be dots alone, which servers take for steps.
+func Path(parts ...string) string {
+	var b strings.Builder
+	for _, part := range parts {
+		b.WriteByte('/')
+		if strings.Trim(part, ".") == "" {
+			b.WriteString(strings.Repeat("%2E", len(part)))
+			continue
+		}
+		b.WriteString(url.PathEscape(part))
+	}
+	return b.String()
+}
+
 // Get returns the JSON of a path below the server's address, such as /v1/status.
 func (c *Client) Get(ctx context.Context, path string) ([]byte, error) {
-	ctx, cancel := c.bounded(ctx)
+	ctx, cancel := c.bounded(ctx, 0)
 	defer cancel()
 	return c.do(ctx, http.MethodGet, path, nil)
 }
@@ -139,6 +163,8 @@ func (e *NotFreshError) Error() string {
 
 // Post asks for something to be done at a path, once: whoever retries might have it done twice.
 func (c *Client) Post(ctx context.Context, path string, body []byte) ([]byte, error) {
+	ctx, cancel := c.bounded(ctx, 0)
+	defer cancel()
 	return c.once(ctx, http.MethodPost, path, body)
 }
 
@@ -155,11 +181,12 @@ func (c *Client) Gate(ctx context.Context, r Request, act func(context.Context, 
 	return act(ctx, a)
 }
 
-func (c *Client) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+// bounded bounds a request; what the server is told to wait comes on top.
+func (c *Client) bounded(ctx context.Context, wait time.Duration) (context.Context, context.CancelFunc) {
 	if _, ok := ctx.Deadline(); ok {
 		return context.WithCancel(ctx)
 	}
-	return context.WithTimeout(ctx, c.cfg.Timeout)
+	return context.WithTimeout(ctx, c.cfg.Timeout+wait)
 }
 
 // wire is a request as it is sent.

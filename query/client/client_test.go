@@ -232,6 +232,76 @@ func TestAWatchGoesOn(t *testing.T) {
 	}
 }
 
+// A watch whose connection has gone silent, as that to a machine which is no longer there, is begun anew.
+func TestAWatchThatHasGoneSilent(t *testing.T) {
+	ended := make(chan struct{}, 10)
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if last := r.Header.Get("Last-Event-ID"); last != "" {
+			_, _ = io.WriteString(w, "event: verdict\nid: 2\ndata: {}\n\n")
+			return
+		}
+		_, _ = io.WriteString(w, "event: verdict\nid: 1\ndata: {}\n\n")
+		_ = http.NewResponseController(w).Flush()
+		<-r.Context().Done()
+		ended <- struct{}{}
+	}))
+	t.Cleanup(s.Close)
+	c, err := client.New(client.Config{Server: s.URL, Silence: 100 * time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	stop := errors.New("enough")
+	if err := c.Watch(t.Context(), "w", "", func(e client.Event) error {
+		if got = append(got, e.ID); len(got) == 2 {
+			return stop
+		}
+		return nil
+	}); err != stop || strings.Join(got, " ") != "1 2" {
+		t.Errorf("%v, %v", got, err)
+	}
+	<-ended
+}
+
+// What the server is asked to wait comes on top of the time that the client waits for an answer, and whatever is asked ends.
+func TestRequestsEnd(t *testing.T) {
+	slow := func(_ int64, w http.ResponseWriter, r *http.Request) {
+		select {
+		case <-r.Context().Done():
+		case <-time.After(400 * time.Millisecond):
+			_, _ = io.WriteString(w, freshAnswer)
+		}
+	}
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		slow(0, w, r)
+	}))
+	t.Cleanup(s.Close)
+	c, err := client.New(client.Config{Server: s.URL, Timeout: 50 * time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a, err := c.Check(t.Context(), client.Request{Workflow: "w", Wait: 20 * time.Second}); err != nil || a.Verdict != client.Fresh {
+		t.Errorf("told to wait: %v, %v", a.Verdict, err)
+	}
+	if _, err := c.Check(t.Context(), client.Request{Workflow: "w"}); !client.Unreachable(err) {
+		t.Errorf("a check: %v", err)
+	}
+	if _, err := c.Post(t.Context(), "/v1/alerts/test?owner=x", nil); !client.Unreachable(err) {
+		t.Errorf("a post: %v", err)
+	}
+}
+
+func TestPathsOfAnyName(t *testing.T) {
+	for want, parts := range map[string][]string{
+		"/v1/workflows/wf-7f3": {"v1", "workflows", "wf-7f3"}, "/a%2Fb/c%20d": {"a/b", "c d"}, "/v1/%2E%2E/%2E": {"v1", "..", "."}, "/..x/a.b": {"..x", "a.b"},
+	} {
+		if got := client.Path(parts...); got != want {
+			t.Errorf("%q: %s, want %s", parts, got, want)
+		}
+	}
+}
+
 func TestServersAreNamedByURLs(t *testing.T) {
 	for _, s := range []string{"", "localhost:8080", "ftp://x", "http://"} {
 		if _, err := client.New(client.Config{Server: s}); err == nil {

@@ -19,7 +19,7 @@ type Event struct {
 }
 
 // Watch hands every event to each, from after the event with the id given ("": from now on), until ctx ends or each returns an error. It
-// connects again by itself. Workflow "" watches all.
+// connects again by itself, also where a connection has gone silent. Workflow "" watches all.
 func (c *Client) Watch(ctx context.Context, workflow, after string, each func(Event) error) error {
 	path := "/v1/watch"
 	if workflow != "" {
@@ -64,6 +64,10 @@ func (e *endError) Error() string { return e.err.Error() }
 
 // stream reads one connection to its end, which is always an error.
 func (c *Client) stream(ctx context.Context, path, after string, each func(Event) error) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	silent := time.AfterFunc(c.cfg.Silence, cancel)
+	defer silent.Stop()
 	r, err := c.request(ctx, http.MethodGet, path, nil)
 	if err != nil {
 		return err
@@ -81,7 +85,20 @@ func (c *Client) stream(ctx context.Context, path, after string, each func(Event
 		b, _ := io.ReadAll(io.LimitReader(resp.Body, largestAnswer))
 		return problemOf(resp, b)
 	}
-	return events(resp.Body, each)
+	return events(&patient{resp.Body, silent, c.cfg.Silence}, each)
+}
+
+// patient is a reader with a timer that runs while it waits, and not while what it has read is looked at.
+type patient struct {
+	io.Reader
+	timer *time.Timer
+	most  time.Duration
+}
+
+func (p *patient) Read(b []byte) (int, error) {
+	p.timer.Reset(p.most)
+	defer p.timer.Stop()
+	return p.Reader.Read(b)
 }
 
 const longestEvent = 16 << 20

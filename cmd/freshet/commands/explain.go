@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
-	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -142,7 +141,7 @@ func explainCommand() *cli.Command {
 				return cli.Usagef("name a workflow and a decision")
 			}
 			var e explained
-			path := "/v1/decisions/" + url.PathEscape(args[0]) + "/" + url.PathEscape(args[1])
+			path := client.Path("v1", "decisions", args[0], args[1])
 			return a.get(ctx, path, &e, stdio, nil, func(*cli.Results) error {
 				_, err := fmt.Fprint(stdio.Out, e.text())
 				return err

@@ -96,7 +96,7 @@ func (a *asking) workflow(ctx context.Context, id string, stdio *cli.Stdio) erro
 			Revision int       `json:"revision"`
 		} `json:"decisions"`
 	}
-	return a.get(ctx, "/v1/workflows/"+url.PathEscape(id), &one, stdio, []string{"USED AT", "DECISION", "USE", "REV", "VERDICT"}, func(r *cli.Results) error {
+	return a.get(ctx, client.Path("v1", "workflows", id), &one, stdio, []string{"USED AT", "DECISION", "USE", "REV", "VERDICT"}, func(r *cli.Results) error {
 		var b strings.Builder
 		fmt.Fprintf(&b, "%s, %s, %s, %d events\n%s", id, nameCell(one.Type), one.State, one.Events, headline(one.Live))
 		for i := range one.Live.Items {
@@ -139,7 +139,7 @@ freshet sources policy/refund -users -seq 17`,
 			if !ok || kind == "" || key == "" {
 				return cli.Usagef("%q: must be KIND/KEY", args[0])
 			}
-			path := "/v1/sources/" + url.PathEscape(kind) + "/" + url.PathEscape(key)
+			path := client.Path("v1", "sources", kind, key)
 			if users {
 				if path += "/users"; seq != 0 {
 					path += "?seq=" + strconv.FormatInt(seq, 10)

@@ -25,7 +25,7 @@ type Said struct {
 	Slot     int    // of its partition in Positions
 	Offset   int64
 	Workflow string // of a verdict
-	Data     []byte
+	Data     []byte // nil: nothing is said, but the position has moved
 }
 
 // Positions are how far the topics have been read, one for each partition.

@@ -67,13 +67,14 @@ func (s *Server) serveWatch(w http.ResponseWriter, r *http.Request, c *auth.Clie
 			problem.BadParameter.Write(w, "Last-Event-ID: must be the id of an event that was sent", "")
 			return
 		}
-		starts, _, err := e.Feed.Range(r.Context())
+		starts, ends, err := e.Feed.Range(r.Context())
 		if err != nil {
 			problem.NotHere.Write(w, "what was said cannot be read now", "")
 			return
 		}
 		for i := range resume {
-			resume[i] = max(resume[i], starts[i]) // what is deleted does not come again
+			// What is deleted does not come again; an id from before the topics were made anew hides nothing that is in them now.
+			resume[i] = min(max(resume[i], starts[i]), ends[i])
 		}
 	}
 	h := w.Header()
@@ -193,6 +194,9 @@ func (x *watching) pass(s Said) error {
 		return nil
 	}
 	x.at[s.Slot] = s.Offset + 1
+	if s.Data == nil {
+		return nil
+	}
 	var of struct {
 		Workflow *string `json:"workflow"`
 		Type     string  `json:"workflow_type"`

@@ -51,9 +51,16 @@ func (f *fakeFeed) Follow(ctx context.Context, from Positions, each func(Said)) 
 func (f *fakeFeed) say(workflow, data string) { f.sayAs("verdict", workflow, data) }
 
 func (f *fakeFeed) sayAs(kind, workflow, data string) {
+	f.add(Said{Event: kind, Workflow: workflow, Data: []byte(data)})
+}
+
+func (f *fakeFeed) sayNothing() { f.add(Said{Event: "detection", Workflow: "gone"}) }
+
+func (f *fakeFeed) add(s Said) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.said = append(f.said, Said{Event: kind, Offset: int64(len(f.said)), Workflow: workflow, Data: []byte(data)})
+	s.Offset = int64(len(f.said))
+	f.said = append(f.said, s)
 	if f.more != nil {
 		close(f.more)
 		f.more = nil
@@ -182,6 +189,28 @@ func TestWatchingResumes(t *testing.T) {
 		if e := next(t, events); e.data["n"] != float64(i) {
 			t.Errorf("after coming back: %+v, want %d", e, i)
 		}
+	}
+	stop()
+	// A row that has been taken away says nothing, and is not missing either.
+	f.feed.say("w", `{"n":5}`)
+	f.feed.sayNothing()
+	events, stop = watch(t, addr, "/v1/watch", last)
+	for i := 2; i < 6; i++ {
+		if e := next(t, events); e.data["n"] != float64(i) {
+			t.Errorf("before a row that is gone: %+v, want %d", e, i)
+		}
+	}
+	f.feed.say("w", `{"n":6}`)
+	if e := next(t, events); e.data["n"] != 6.0 {
+		t.Errorf("behind it: %+v", e)
+	}
+	stop()
+	// An id of topics that were longer, before they were made anew, hides nothing.
+	events, stop = watch(t, addr, "/v1/watch", Positions{1_000_000}.String())
+	<-events
+	f.feed.say("w", `{"n":7}`)
+	if e := next(t, events); e.data["n"] != 7.0 {
+		t.Errorf("after an id of the future: %+v", e)
 	}
 	stop()
 	w := ask(f.serve(t, Config{MaxWatchers: 1}).Handler(true), request("GET", "/v1/watch", ""))

@@ -79,11 +79,7 @@ func (f *feed) Follow(ctx context.Context, from query.Positions, each func(query
 		}
 		fetches.EachRecord(func(r *kgo.Record) {
 			slot := f.index[tail.TopicPartition{Topic: r.Topic, Partition: r.Partition}]
-			data := r.Value
-			if data == nil {
-				return // a row that compaction is to remove
-			}
-			each(query.Said{Event: f.events[r.Topic], Slot: slot, Offset: r.Offset, Workflow: string(r.Key), Data: data})
+			each(query.Said{Event: f.events[r.Topic], Slot: slot, Offset: r.Offset, Workflow: string(r.Key), Data: r.Value})
 		})
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/freshet-io/freshet/query/auth"
+	"github.com/freshet-io/freshet/query/problem"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 )
 
@@ -22,11 +23,29 @@ func (s *Server) serveMCP(out schemas) Handler {
 		return s.tools(c, out, cache)
 	}, &mcp.StreamableHTTPOptions{Stateless: true, JSONResponse: true})
 	return func(w http.ResponseWriter, r *http.Request, c *auth.Client) {
-		w.Header().Set("Cache-Control", "no-store")
+		w = unstored{w}
 		r.Body = http.MaxBytesReader(w, r.Body, int64(s.cfg.MaxBodyBytes))
 		h.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), insideKey{}, c)))
 	}
 }
+
+// unstored is an answer that nobody between may keep, whatever the protocol's handler says of it.
+type unstored struct{ http.ResponseWriter }
+
+// WriteHeader begins the answer.
+func (w unstored) WriteHeader(status int) {
+	w.Header().Set("Cache-Control", "no-store")
+	w.ResponseWriter.WriteHeader(status)
+}
+
+// Write goes on with it.
+func (w unstored) Write(b []byte) (int, error) {
+	w.Header().Set("Cache-Control", "no-store") // without effect once it has begun
+	return w.ResponseWriter.Write(b)
+}
+
+// Unwrap is for http.ResponseController.
+func (w unstored) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 // insideKey is under which the context of a request that the server makes to itself has the client for whom it does.
 type insideKey struct{}
@@ -65,6 +84,7 @@ type (
 func (s *Server) tools(c *auth.Client, out schemas, cache *mcp.SchemaCache) *mcp.Server {
 	m := mcp.NewServer(&mcp.Implementation{Name: "freshet", Version: "1"}, &mcp.ServerOptions{
 		SchemaCache:  cache,
+		SetCacheable: func(_ context.Context, _ mcp.Request, c *mcp.Cacheable) { c.CacheScope = "private" }, // a token's tools are its own
 		Instructions: "Before you act on something you have loaded, call check_freshness. Act only if action is proceed; reload the context and check again if it is reload; ask for approval again if it is reapprove; ask again in a moment if it is wait; do not act if it is abstain.",
 	})
 	caller := &inner{s: s, client: c}
@@ -78,7 +98,7 @@ func (s *Server) tools(c *auth.Client, out schemas, cache *mcp.SchemaCache) *mcp
 	if c.May(auth.Explain) {
 		mcp.AddTool(m, &mcp.Tool{Name: "explain_decision", Annotations: readOnly, OutputSchema: out["Explanation"], Description: "Why did a decision get its verdict? Versions used, versions current then and now, causes with owners, approvals, tools, every revision, and what of the evidence is gone."},
 			func(ctx context.Context, _ *mcp.CallToolRequest, in mcpDecision) (*mcp.CallToolResult, any, error) {
-				return caller.ask(ctx, http.MethodGet, "/v1/decisions/"+url.PathEscape(in.Workflow)+"/"+url.PathEscape(in.Decision), nil)
+				return caller.ask(ctx, http.MethodGet, "/v1/decisions/"+segment(in.Workflow)+"/"+segment(in.Decision), nil)
 			})
 	}
 	if c.May(auth.Read) {
@@ -97,7 +117,7 @@ func (s *Server) tools(c *auth.Client, out schemas, cache *mcp.SchemaCache) *mcp
 			})
 		mcp.AddTool(m, &mcp.Tool{Name: "source_status", Annotations: readOnly, OutputSchema: out["Source"], Description: "What is known of a context item: its versions, which one is current, when its source last gave a sign of life, who holds which version."},
 			func(ctx context.Context, _ *mcp.CallToolRequest, in mcpSource) (*mcp.CallToolResult, any, error) {
-				return caller.ask(ctx, http.MethodGet, "/v1/sources/"+url.PathEscape(in.Kind)+"/"+url.PathEscape(in.Key), nil)
+				return caller.ask(ctx, http.MethodGet, "/v1/sources/"+segment(in.Kind)+"/"+segment(in.Key), nil)
 			})
 	}
 	return m
@@ -124,21 +144,37 @@ func (c *inner) ask(ctx context.Context, method, path string, in any) (*mcp.Call
 	}
 	w := &memory{header: http.Header{}}
 	c.s.mux.ServeHTTP(w, r)
+	if w.status >= http.StatusMultipleChoices && w.status < http.StatusBadRequest { // the path is none: an empty name is no part of one
+		return failure(problem.NotFound.Title + ": a name must not be empty"), nil, nil
+	}
 	var out map[string]any
 	if err := json.Unmarshal(w.body.Bytes(), &out); err != nil {
 		return nil, nil, err
 	}
 	if w.status >= http.StatusBadRequest {
-		return &mcp.CallToolResult{IsError: true, Content: []mcp.Content{&mcp.TextContent{Text: said(out)}}}, nil, nil
+		return failure(said(out)), nil, nil
 	}
 	return nil, out, nil
 }
 
+// segment is a name as a part of a path; "." and ".." would be steps of it.
+func segment(name string) string {
+	if name == "." || name == ".." {
+		return strings.ReplaceAll(name, ".", "%2E")
+	}
+	return url.PathEscape(name)
+}
+
+// failure is a tool's error, as the model is to read it.
+func failure(text string) *mcp.CallToolResult {
+	return &mcp.CallToolResult{IsError: true, Content: []mcp.Content{&mcp.TextContent{Text: text}}}
+}
+
 // said is a problem as a line.
-func said(problem map[string]any) string {
+func said(p map[string]any) string {
 	parts := []string{}
 	for _, name := range []string{"title", "pointer", "detail"} {
-		if text, ok := problem[name].(string); ok {
+		if text, ok := p[name].(string); ok {
 			parts = append(parts, text)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/freshet-io/freshet/query/auth"
@@ -22,7 +23,8 @@ func (b bearer) RoundTrip(r *http.Request) (*http.Response, error) {
 
 // A client of the protocol sees the tools that its token allows, and gets structured answers.
 func TestTheToolsOfModels(t *testing.T) {
-	f := refund(t, tell("source.updated", "policy/p", 100, `{"kind":"policy","key":"p","version":"v2","seq":2}`), tell("action.executed", "w", 300, `{"decision_id":"d"}`))
+	f := refund(t, tell("source.updated", "policy/p", 100, `{"kind":"policy","key":"p","version":"v2","seq":2}`), tell("action.executed", "w", 300, `{"decision_id":"d"}`),
+		tell("source.updated", "policy/..", 100, `{"kind":"policy","key":"..","seq":1}`))
 	f.live(zero + 301*second)
 	file := tokensFile(t, `clients:
   - {name: all, tokens: [%s], scopes: [check, read, explain]}
@@ -93,7 +95,35 @@ func TestTheToolsOfModels(t *testing.T) {
 	if got := call(all, "source_status", map[string]any{"kind": "policy", "key": "p"}); got["versions_total"] != 2.0 {
 		t.Errorf("source: %v", got)
 	}
-	if got := call(all, "source_status", map[string]any{"kind": "no", "key": "where"}); got != nil {
-		t.Errorf("what is not there: %v", got)
+	if got := call(all, "source_status", map[string]any{"kind": "policy", "key": ".."}); got["versions_total"] != 1.0 {
+		t.Errorf("a name of dots: %v", got)
+	}
+	for _, args := range []map[string]any{{"kind": "no", "key": "where"}, {"kind": "policy", "key": ""}, {"kind": "", "key": ""}, {"kind": ".", "key": "../.."}} {
+		r, err := all.CallTool(t.Context(), &mcp.CallToolParams{Name: "source_status", Arguments: args})
+		if err != nil || !r.IsError {
+			t.Errorf("%v, which is not there: %+v, %v", args, r, err)
+			continue
+		}
+		if text := r.Content[0].(*mcp.TextContent).Text; !strings.HasPrefix(text, "There is nothing of that name: ") {
+			t.Errorf("%v, which is not there: %s", args, text)
+		}
+	}
+}
+
+// What is answered to models is kept by no cache, and a client's tools are said to be its own.
+func TestAnswersToModelsAreNotKept(t *testing.T) {
+	f := refund(t)
+	f.live(zero + 100*second)
+	h := f.serve(t, Config{}).Handler(true)
+	for method, want := range map[string]string{
+		`"tools/list","params":{}`: `"cacheScope":"private"`,
+		`"tools/call","params":{"name":"check_freshness","arguments":{"workflow":"w"}}`: `"structuredContent":{"action":"proceed"`,
+	} {
+		r := request(http.MethodPost, "/mcp", `{"jsonrpc":"2.0","id":1,"method":`+method+`}`)
+		r.Header.Set("Accept", "application/json, text/event-stream")
+		r.Header.Set("Content-Type", "application/json")
+		if w := ask(h, r); w.Code != http.StatusOK || w.Header().Get("Cache-Control") != "no-store" || !strings.Contains(w.Body.String(), want) {
+			t.Errorf("%s: %d %v %s", method, w.Code, w.Header(), w.Body)
+		}
 	}
 }

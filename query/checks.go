@@ -185,8 +185,7 @@ func (s *Server) serveBatch(w http.ResponseWriter, r *http.Request, c *auth.Clie
 		}
 		if a := remote[i]; a != nil {
 			if a.Status != http.StatusOK {
-				w.Header().Set("Content-Type", a.Header.Get("Content-Type"))
-				say(w, a.Status, a.Body)
+				s.relay(w, r, within(a, at+"/"+strconv.Itoa(i)))
 				return
 			}
 			x.out = append(x.out, bytes.TrimSpace(a.Body)...)

@@ -84,6 +84,9 @@ type completeness struct {
 
 // serveDecision explains a decision.
 func (s *Server) serveDecision(w http.ResponseWriter, r *http.Request, c *auth.Client) {
+	if ReadParameters(r).Refused(w) {
+		return
+	}
 	e, row := s.workflow(w, r, c, r.PathValue("workflow"))
 	if row == nil {
 		return

@@ -26,8 +26,9 @@ type Instances struct {
 }
 
 const (
-	answerTime  = 2 * time.Second // for another instance to answer, beside what the caller lets it wait
-	askedAtOnce = 16              // checks of a batch that are asked elsewhere at a time
+	answerTime  = 2 * time.Second  // for another instance to answer, beside what the caller lets it wait
+	silentTime  = 5 * bookmarkPace // of an instance whose stream is passed on: who watches is let go then, and asks again
+	askedAtOnce = 16               // checks of a batch that are asked elsewhere at a time
 )
 
 type hopKey struct{}
@@ -141,19 +142,27 @@ func (s *Server) streamOn(w http.ResponseWriter, r *http.Request, c *auth.Client
 	if id := r.Header.Get("Last-Event-ID"); id != "" {
 		header.Set("Last-Event-ID", id)
 	}
-	resp, err := e.Instances.Asker.Open(r.Context(), addr, r.Method, r.URL.RequestURI(), nil, peer.Client{Name: c.Name, Types: c.Types()}, header)
+	ctx, cancel := context.WithCancel(r.Context())
+	defer cancel()
+	silent := time.AfterFunc(silentTime, cancel)
+	defer silent.Stop()
+	resp, err := e.Instances.Asker.Open(ctx, addr, r.URL.RequestURI(), peer.Client{Name: c.Name, Types: c.Types()}, header)
 	if err != nil {
 		return false
 	}
 	defer resp.Body.Close()
-	for _, name := range []string{"Content-Type", "Cache-Control"} {
-		w.Header().Set(name, resp.Header.Get(name))
+	for _, name := range []string{"Content-Type", "Cache-Control", "Retry-After"} {
+		if v := resp.Header.Get(name); v != "" {
+			w.Header().Set(name, v)
+		}
 	}
 	w.WriteHeader(resp.StatusCode)
 	ctl := http.NewResponseController(w)
 	buf := make([]byte, 32<<10)
 	for {
+		silent.Reset(silentTime)
 		n, err := resp.Body.Read(buf)
+		silent.Stop()
 		_ = ctl.SetWriteDeadline(time.Now().Add(writeTime))
 		if _, broken := w.Write(buf[:n]); broken != nil || ctl.Flush() != nil || err != nil {
 			return true
@@ -215,6 +224,20 @@ func (s *Server) elsewhereAll(r *http.Request, c *auth.Client, checks []check.Re
 	return answers
 }
 
+// within is what another instance has answered to one check of a batch, with what it says of the check's body said of the batch's.
+func within(a *peer.Answer, at string) *peer.Answer {
+	var p struct {
+		Type    string `json:"type"`
+		Detail  string `json:"detail"`
+		Pointer string `json:"pointer"`
+	}
+	if json.Unmarshal(a.Body, &p) != nil || p.Type != problem.Prefix+problem.BadBody.Name {
+		return a
+	}
+	b := append(problem.BadBody.Append([]byte{'{'}, p.Detail, at+p.Pointer), '}', '\n')
+	return &peer.Answer{Status: a.Status, Header: a.Header, Body: b}
+}
+
 // remotePage is part of a list that another instance has answered.
 type remotePage struct {
 	items []json.RawMessage
@@ -224,7 +247,7 @@ type remotePage struct {
 // pageAt asks another instance for the entries of one of its partitions, from a place on.
 func (s *Server) pageAt(r *http.Request, c *auth.Client, addr, list string, partition int32, from *cursor, limit int) (*remotePage, bool) {
 	q := r.URL.Query()
-	q.Set("partition", strconv.Itoa(int(partition)))
+	q.Set(ofPartition, strconv.Itoa(int(partition)))
 	q.Set("limit", strconv.Itoa(limit))
 	q.Del("cursor")
 	if from != nil && from.partition == partition {
@@ -263,7 +286,7 @@ type gathering struct {
 
 // gather begins a page as a request's parameters say.
 func gather(s *Server, e *Engine, r *http.Request, c *auth.Client, p *Parameters) gathering {
-	return gathering{Engine: e, server: s, r: r, client: c, only: p.partition(r), limit: p.limit(), found: []any{}, answered: []int32{}}
+	return gathering{Engine: e, server: s, r: r, client: c, only: p.partition(), limit: p.limit(), found: []any{}, answered: []int32{}}
 }
 
 // partitions says which partitions have been looked at, of how many.

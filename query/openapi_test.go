@@ -128,6 +128,29 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 	conforms(t, doc, schema("Problem"), missing, "/v1/workflows/none")
 }
 
+// The example of watching begins with a bookmark, and then says how the workflow stands.
+func TestTheExampleOfWatching(t *testing.T) {
+	doc := described(t)
+	f := refund(t)
+	f.live(zero + 100*second)
+	addr := running(t, f, Config{})
+	examples := exemplary(t, "GET", "/v1/watch", walk(doc, "paths", "/v1/watch", "get"))
+	if len(examples) != 1 || examples[0].URL.Query().Get("workflow") == "" {
+		t.Fatalf("examples: %v", examples)
+	}
+	events, _ := watch(t, addr, examples[0].URL.RequestURI(), "")
+	first := <-events
+	if got := slices.Sorted(maps.Keys(first.data)); first.kind != "bookmark" || first.id == "" || !slices.Equal(got, []string{"applied_through", "at", "complete_through", "engine_lag_s"}) {
+		t.Errorf("%+v", first)
+	}
+	verdict := next(t, events)
+	if verdict.kind != "verdict" || verdict.data["provisional"] != true {
+		t.Errorf("%+v", verdict)
+	}
+	delete(verdict.data, "provisional")
+	conforms(t, doc, walk(doc, "components", "schemas", "Answer"), verdict.data, "verdict")
+}
+
 // answers compares an answer with what is described for its status and content type.
 func answers(t *testing.T, doc map[string]any, op any, w *httptest.ResponseRecorder) {
 	t.Helper()

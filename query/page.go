@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 
 	"github.com/freshet-io/freshet/query/check"
@@ -41,14 +42,17 @@ type Parameters struct {
 
 // ReadParameters reads the parameters; a name that is not known is refused.
 func ReadParameters(r *http.Request, known ...string) *Parameters {
-	p := &Parameters{Values: r.URL.Query()}
-	for name := range p.Values {
-		ok := false
-		for _, k := range known {
-			ok = ok || k == name
-		}
-		if !ok {
+	all, err := url.ParseQuery(r.URL.RawQuery)
+	p := &Parameters{Values: all}
+	if err != nil {
+		p.Fail("the query cannot be read: %v", err)
+	}
+	for name, values := range all {
+		switch {
+		case !slices.Contains(known, name) && (name != ofPartition || hop(r.Context()) == nil):
 			p.Fail("there is no parameter %q; there are %v", name, known)
+		case len(values) > 1:
+			p.Fail("%s stands %d times", name, len(values))
 		}
 	}
 	return p
@@ -92,15 +96,18 @@ func (p *Parameters) cursor(partitions int32) *cursor {
 // endOfPartition is a place behind every workflow of a partition.
 func endOfPartition() []byte { return []byte{0xff} }
 
+// ofPartition is the parameter with which one instance asks another for the part of a list that lies in one partition.
+const ofPartition = "partition"
+
 // partition reads which partition another instance asks for, -1 if the request is a client's.
-func (p *Parameters) partition(r *http.Request) int32 {
-	s := p.Get("partition")
+func (p *Parameters) partition() int32 {
+	s := p.Get(ofPartition)
 	if s == "" {
 		return -1
 	}
 	n, err := strconv.ParseInt(s, 10, 32)
-	if err != nil || n < 0 || hop(r.Context()) == nil {
-		p.Fail("there is no parameter %q", "partition")
+	if err != nil || n < 0 {
+		p.Fail("%s %q: must be the number of a partition", ofPartition, s)
 		return -1
 	}
 	return int32(n)

@@ -30,7 +30,15 @@ func get(t testing.TB, h http.Handler, path string) (int, map[string]any) {
 
 // Every explanation says of its uses what the golden lines say.
 func TestExplanationsAreTheGoldenLines(t *testing.T) {
-	const set = "adversarial-2"
+	for _, set := range []string{"adversarial-1", "adversarial-2", "adversarial-3", "adversarial-4", "coding-sessions"} {
+		t.Run(set, func(t *testing.T) {
+			t.Parallel()
+			explanations(t, set)
+		})
+	}
+}
+
+func explanations(t *testing.T, set string) {
 	f := newFake(t, goldenDir+"/"+set+".contracts.yaml", testfile.Lines(t, goldenDir+"/"+set+".events.ndjson.gz"))
 	h := f.serve(t, Config{}).Handler(true)
 	asked, wrong, evidence := 0, 0, 0
@@ -215,6 +223,8 @@ func TestWhatIsNotThere(t *testing.T) {
 		"/v1/sources/a/b": "404 not-found", "/nowhere": "404 not-found", "/v1/check": "405 method-not-allowed",
 		"/v1/workflows?state=opne": "400 bad-parameter", "/v1/workflows?stat=open": "400 bad-parameter", "/v1/workflows?limit=0": "400 bad-parameter",
 		"/v1/workflows?cursor=x!": "400 bad-parameter", "/v1/sources/a/b/users?seq=one": "400 bad-parameter",
+		"/v1/workflows?verdict=%zz": "400 bad-parameter", "/v1/workflows?limit=1&limit=2": "400 bad-parameter", "/v1/workflows?partition=0": "400 bad-parameter",
+		"/v1/workflows/none?x=1": "400 bad-parameter", "/v1/decisions/none/d?x=1": "400 bad-parameter", "/v1/sources/a/b?seq=1": "400 bad-parameter", "/v1/status?x=1": "400 bad-parameter",
 	} {
 		if status, got := get(t, h, path); fmt.Sprint(status, " ", strings.TrimPrefix(fmt.Sprint(got["type"]), "urn:freshet:problem:")) != want {
 			t.Errorf("%s: %d %v, want %s", path, status, got, want)

@@ -54,6 +54,9 @@ func (s *Server) serveSource(w http.ResponseWriter, r *http.Request, c *auth.Cli
 	if e == nil {
 		return
 	}
+	if ReadParameters(r).Refused(w) {
+		return
+	}
 	kind, key := r.PathValue("kind"), r.PathValue("key")
 	clock := e.Sources.Clocks(nil)[e.Sources.Partition(kind, key)]
 	item := e.Sources.Item(kind, key)
@@ -245,7 +248,7 @@ func (s *Server) serveUsers(w http.ResponseWriter, r *http.Request, c *auth.Clie
 	if e == nil {
 		return
 	}
-	p := ReadParameters(r, "seq", "limit", "cursor", "partition")
+	p := ReadParameters(r, "seq", "limit", "cursor")
 	l := recall{gathering: gather(s, e, r, c, p), kind: r.PathValue("kind"), key: r.PathValue("key")}
 	if text := p.Get("seq"); text != "" {
 		n, err := strconv.ParseInt(text, 10, 64)

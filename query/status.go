@@ -1,9 +1,11 @@
 package query
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 
 	"github.com/freshet-io/freshet/event"
 	"github.com/freshet-io/freshet/query/auth"
@@ -50,6 +52,9 @@ func (s *Server) serveStatus(w http.ResponseWriter, r *http.Request, c *auth.Cli
 	if e == nil {
 		return
 	}
+	if ReadParameters(r).Refused(w) {
+		return
+	}
 	st := e.Status()
 	st.Now = s.Now()
 	for i, c := range e.Sources.Clocks(nil) {
@@ -67,6 +72,9 @@ func (s *Server) serveStatus(w http.ResponseWriter, r *http.Request, c *auth.Cli
 		}
 		st.Partitions = append(st.Partitions, other.Partitions...)
 		return nil
+	})
+	slices.SortFunc(st.Partitions, func(a, b PartitionStatus) int {
+		return cmp.Or(cmp.Compare(a.Group, b.Group), cmp.Compare(a.Partition, b.Partition), cmp.Compare(a.Owner, b.Owner))
 	})
 	s.Answer(w, r, st)
 }

@@ -50,7 +50,7 @@ func (s *Server) serveWorkflows(w http.ResponseWriter, r *http.Request, c *auth.
 	if e == nil {
 		return
 	}
-	p := ReadParameters(r, "state", "verdict", "type", "limit", "cursor", "partition")
+	p := ReadParameters(r, "state", "verdict", "type", "limit", "cursor")
 	l := listing{gathering: gather(s, e, r, c, p), now: s.Now(), kind: p.Get("type"),
 		state: p.OneOf("state", workflowStates()...), verdict: p.OneOf("verdict", "fresh", "stale", "unknown")}
 	from := p.cursor(e.Rows.Partitions())
@@ -171,6 +171,8 @@ func decisionsOf(w *freshness.Workflow) []decided {
 		d := decided{DecisionID: u.DecisionID, Use: u.Kind.String(), UsedAt: u.Time, Revision: u.Said.Revision, At: placeOf(w.TopicOf(u.At))}
 		if u.HasClass {
 			d.Class = &u.Class
+		} else if p := w.Use(u.DecisionID, freshness.Proposed); p != nil && p.HasClass {
+			d.Class = &p.Class // as it is judged
 		}
 		if u.Said.Revision > 0 {
 			verdict := u.Said.Verdict.String()
@@ -183,6 +185,9 @@ func decisionsOf(w *freshness.Workflow) []decided {
 
 // serveWorkflow says all that is known of a workflow; "live" is the answer to a check of it.
 func (s *Server) serveWorkflow(w http.ResponseWriter, r *http.Request, c *auth.Client) {
+	if ReadParameters(r).Refused(w) {
+		return
+	}
 	e, row := s.workflow(w, r, c, r.PathValue("id"))
 	if row == nil {
 		return

@@ -14,10 +14,11 @@ import (
 
 // Asker asks other instances.
 type Asker struct {
-	secret Secret
-	http   *http.Client
-	scheme string
-	now    func() time.Time
+	secret  Secret
+	http    *http.Client
+	streams *http.Client // what does not end has connections of its own: it leaves none to those who ask
+	scheme  string
+	now     func() time.Time
 }
 
 const (
@@ -40,6 +41,9 @@ func NewAsker(secret Secret, held *credential.Credential, now func() time.Time) 
 		}
 	}
 	a.http = &http.Client{Transport: t}
+	unbounded := t.Clone()
+	unbounded.MaxConnsPerHost = 0 // as many as the other one lets watch
+	a.streams = &http.Client{Transport: unbounded}
 	return a
 }
 
@@ -52,7 +56,7 @@ type Answer struct {
 
 // Ask asks the instance at an address. Path has the query, too.
 func (a *Asker) Ask(ctx context.Context, addr, method, path string, body []byte, c Client) (*Answer, error) {
-	resp, err := a.Open(ctx, addr, method, path, body, c, http.Header{})
+	resp, err := a.send(ctx, a.http, addr, method, path, body, c, http.Header{})
 	if err != nil {
 		return nil, err
 	}
@@ -64,8 +68,12 @@ func (a *Asker) Ask(ctx context.Context, addr, method, path string, body []byte,
 	return &Answer{resp.StatusCode, resp.Header, b}, nil
 }
 
-// Open asks the instance at an address; the answer's body is the caller's to read and close.
-func (a *Asker) Open(ctx context.Context, addr, method, path string, body []byte, c Client, header http.Header) (*http.Response, error) {
+// Open asks the instance at an address for a stream; the answer's body is the caller's to read and close.
+func (a *Asker) Open(ctx context.Context, addr, path string, c Client, header http.Header) (*http.Response, error) {
+	return a.send(ctx, a.streams, addr, http.MethodGet, path, nil, c, header)
+}
+
+func (a *Asker) send(ctx context.Context, through *http.Client, addr, method, path string, body []byte, c Client, header http.Header) (*http.Response, error) {
 	r, err := http.NewRequestWithContext(ctx, method, a.scheme+"://"+addr+path, bytes.NewReader(body))
 	if err != nil {
 		return nil, fmt.Errorf("ask %s: %w", addr, err)
@@ -77,7 +85,7 @@ func (a *Asker) Open(ctx context.Context, addr, method, path string, body []byte
 	if err := a.secret.sign(r, c, body, a.now()); err != nil {
 		return nil, err
 	}
-	resp, err := a.http.Do(r)
+	resp, err := through.Do(r)
 	if err != nil {
 		return nil, fmt.Errorf("ask %s: %w", addr, err)
 	}
@@ -85,4 +93,7 @@ func (a *Asker) Open(ctx context.Context, addr, method, path string, body []byte
 }
 
 // Close closes the connections that nobody uses.
-func (a *Asker) Close() { a.http.CloseIdleConnections() }
+func (a *Asker) Close() {
+	a.http.CloseIdleConnections()
+	a.streams.CloseIdleConnections()
+}

@@ -60,6 +60,34 @@ func TestAQuestionIsRecognized(t *testing.T) {
 	}
 }
 
+// However many watch through an instance, questions find their way.
+func TestStreamsLeaveRoomForQuestions(t *testing.T) {
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/v1/watch" {
+			_ = http.NewResponseController(w).Flush()
+			<-r.Context().Done()
+		}
+	}))
+	defer s.Close()
+	addr := strings.TrimPrefix(s.URL, "http://")
+	a := NewAsker(Secret("0123456789abcdef"), nil, time.Now)
+	defer a.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	for range perPeer {
+		resp, err := a.Open(ctx, addr, "/v1/watch", Client{Name: "one"}, http.Header{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+	}
+	asked, enough := context.WithTimeout(t.Context(), 30*time.Second)
+	defer enough()
+	if _, err := a.Ask(asked, addr, http.MethodPost, "/v1/check", []byte("{}"), Client{Name: "one"}); err != nil {
+		t.Error(err)
+	}
+}
+
 // Whatever of a signed request is changed, it is no longer signed.
 func TestNothingCanBeChanged(t *testing.T) {
 	now := time.Now()

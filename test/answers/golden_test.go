@@ -10,6 +10,7 @@ import (
 	"github.com/freshet-io/freshet/event"
 	"github.com/freshet-io/freshet/freshness"
 	"github.com/freshet-io/freshet/internal/testfile"
+	"github.com/freshet-io/freshet/query/client"
 	"github.com/freshet-io/freshet/slo"
 	"github.com/freshet-io/freshet/test/golden"
 	"github.com/freshet-io/freshet/test/harness"
@@ -30,7 +31,9 @@ func TestAnswersAreTheGoldenLines(t *testing.T) {
 	for _, want := range harness.Golden(t, filepath.Join(goldenDir, set+".verdicts.ndjson.gz")) {
 		body, _ := golden.Check(t, truth.Workflow(want["workflow"].(string)), want)
 		status, answer := e.ask(http.MethodPost, "/v1/check", body)
-		asked++
+		if asked++; asked%explained == 0 {
+			e.explains(want)
+		}
 		if got := golden.Line(answer, want); status != http.StatusOK || !reflect.DeepEqual(got, want) {
 			if wrong++; wrong <= 3 {
 				t.Errorf("%s: %d\n got %v\nwant %v", body, status, got, want)
@@ -38,6 +41,28 @@ func TestAnswersAreTheGoldenLines(t *testing.T) {
 		}
 	}
 	t.Logf("%d uses asked for, %d answers wrong", asked, wrong)
+}
+
+// explained is how many uses are asked for until one is explained: that reads its records back.
+const explained = 20
+
+// explains asks why a use has its verdict: it is that of the golden line, and all that is cited is there.
+func (e *engine) explains(want map[string]any) {
+	e.t.Helper()
+	status, said := e.ask(http.MethodGet, client.Path("v1", "decisions", want["workflow"].(string), want["decision_id"].(string)), "")
+	if status != http.StatusOK {
+		e.t.Errorf("%v is explained by %d %v", want, status, said)
+		return
+	}
+	if gone := said["completeness"].(map[string]any)["records"].(map[string]any)["gone"].([]any); len(gone) > 0 {
+		e.t.Errorf("%v: %v are gone", want, gone)
+	}
+	for _, use := range said["uses"].([]any) {
+		verdict := use.(map[string]any)["verdict"].(map[string]any)
+		if got := golden.Line(verdict, want); verdict["use"] == want["use"] && !reflect.DeepEqual(got, want) {
+			e.t.Errorf("explained\n as %v\nwant %v", got, want)
+		}
+	}
 }
 
 // batch folds structured events without a broker.

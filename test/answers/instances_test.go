@@ -1,6 +1,7 @@
 package answers
 
 import (
+	"bufio"
 	"context"
 	"fmt"
 	"net/http"
@@ -18,7 +19,7 @@ func TestAnyInstanceAnswers(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	const partitions, workflows = 4, 12
-	one := &engine{harness.New(t, harness.Options{Contract: filepath.Join("testdata", "refund.yaml"), Partitions: partitions}), t, ctx}
+	one := &engine{harness.New(t, harness.Options{Contract: filepath.Join("testdata", "refund.yaml"), Partitions: partitions, HTTP: true}), t, ctx}
 	two := &engine{one.Another("two"), t, ctx}
 	one.Start(ctx)
 	two.Start(ctx)
@@ -49,10 +50,36 @@ func TestAnyInstanceAnswers(t *testing.T) {
 			if wrong := answersAll(e, tokens, 2*partitions); wrong != "" {
 				return fmt.Sprintf("instance %d: %s", i, wrong)
 			}
+			for id := range tokens {
+				if wrong := watchBegins(e, id); wrong != "" {
+					return fmt.Sprintf("instance %d: %s", i, wrong)
+				}
+			}
 			return ""
 		})
 	}
 	oneGoes(one, two, tokens)
+}
+
+// watchBegins watches a workflow until its verdict is said, whoever has it, and says what is wrong.
+func watchBegins(e *engine, id string) string {
+	ctx, cancel := context.WithTimeout(e.ctx, time.Minute)
+	defer cancel()
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+e.App.HTTPAddr()+"/v1/watch?workflow="+id, nil)
+	if err != nil {
+		return err.Error()
+	}
+	resp, err := http.DefaultClient.Do(r)
+	if err != nil {
+		return err.Error()
+	}
+	defer resp.Body.Close()
+	for sc := bufio.NewScanner(resp.Body); sc.Scan(); {
+		if strings.HasPrefix(sc.Text(), `data: {"verdict":"`) && strings.Contains(sc.Text(), fmt.Sprintf(`"workflow":%q`, id)) {
+			return ""
+		}
+	}
+	return fmt.Sprintf("who watches %s is told nothing, %d", id, resp.StatusCode)
 }
 
 // answersAll asks an instance for everything that both have, and says what is wrong with an answer.

@@ -20,7 +20,7 @@ func besides(t *testing.T, addr string) *Server {
 	f := refund(t)
 	f.live(zero + 100*second)
 	f.here = false
-	s := f.serve(t, Config{})
+	s := f.serve(t, Config{MaxConnections: 100})
 	e := f.engine()
 	e.Instances = &Instances{
 		Book: peer.NewBook("a", func(context.Context) ([]peer.Member, error) {

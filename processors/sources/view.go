@@ -41,7 +41,8 @@ type View struct {
 	applied event.Time // least applied_through of all partitions, as far as known
 	seen    seen
 
-	listeners listeners
+	listeners listeners[Change]
+	clocked   listeners[reading]
 }
 
 type shard struct {
@@ -281,7 +282,9 @@ func (v *View) update(partition int32, offset int64, key string, value []byte) (
 		if err != nil {
 			return nil, err
 		}
-		return v.tick(of, c), nil
+		changes := v.tick(of, c)
+		v.clocked.tell(reading{of, c.complete})
+		return changes, nil
 	}
 	kind, item, _ := strings.Cut(key, "/")
 	switch {
@@ -404,6 +407,18 @@ func (v *View) tick(partition int32, c *clockOf) []Change {
 	return changes
 }
 
+// reading is what the clock of a source partition shows.
+type reading struct {
+	partition int32
+	complete  event.Time
+}
+
+// ListenClocks calls f whenever the clock of a partition has been read, on the goroutine that read it, with through when that is complete, until
+// the returned function is called. F must not block.
+func (v *View) ListenClocks(f func(partition int32, complete event.Time)) (stop func()) {
+	return v.clocked.add(func(r reading) { f(r.partition, r.complete) })
+}
+
 // WaitThrough waits until the view has read every partition of the table up to the given ends (offsets after the last record).
 func (v *View) WaitThrough(ctx context.Context, ends []int64) error {
 	poll := time.NewTicker(5 * time.Millisecond)
@@ -429,13 +444,13 @@ func (v *View) WaitThrough(ctx context.Context, ends []int64) error {
 
 // ---- listeners
 
-type listeners struct {
+type listeners[T any] struct {
 	mu  sync.RWMutex
-	all map[int]func(Change)
+	all map[int]func(T)
 	id  int
 }
 
-func (l *listeners) tell(c Change) {
+func (l *listeners[T]) tell(c T) {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
 	for _, f := range l.all {
@@ -444,12 +459,13 @@ func (l *listeners) tell(c Change) {
 }
 
 // Listen calls f for every change, on the goroutine that read it, until the returned function is called. F must not block.
-func (v *View) Listen(f func(Change)) (stop func()) {
-	l := &v.listeners
+func (v *View) Listen(f func(Change)) (stop func()) { return v.listeners.add(f) }
+
+func (l *listeners[T]) add(f func(T)) (stop func()) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.all == nil {
-		l.all = map[int]func(Change){}
+		l.all = map[int]func(T){}
 	}
 	l.id++
 	id := l.id

@@ -309,3 +309,23 @@ func TestRowsOfTheTableAreRefusedWhenTheyCannotBeRead(t *testing.T) {
 }
 
 func second[T any](_ T, err error) error { return err }
+
+// Who hears of a clock finds the view to show it.
+func TestAClockIsToldOnceItIsShown(t *testing.T) {
+	tb := newTable(2)
+	var told []string
+	stop := tb.view.ListenClocks(func(q int32, complete event.Time) {
+		_, shown, _ := tb.view.Clock(q)
+		told = append(told, fmt.Sprint(q, complete, shown))
+	})
+	clock := func(q int32, complete event.Time) {
+		tb.put(q, &clockOf{key: topology.ControlKey(clockRow, q), applied: complete + 5, complete: complete, live: true})
+	}
+	clock(1, 100)
+	clock(0, 200)
+	stop()
+	clock(0, 300)
+	if got, want := fmt.Sprint(told), fmt.Sprint([]string{fmt.Sprint(1, event.Time(100), event.Time(100)), fmt.Sprint(0, event.Time(200), event.Time(200))}); got != want {
+		t.Errorf("told %s, want %s", got, want)
+	}
+}

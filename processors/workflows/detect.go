@@ -57,7 +57,7 @@ func (pt *partition) detect(r *row, complete event.Time, settled bool) {
 	if ok && next <= complete && waits >= 0 {
 		if next < r.blocked {
 			r.blocked = next
-			pt.blocked[waits].push(deadline{at: next, key: w.ID})
+			pt.blocked.push(waits, deadline{at: next, key: w.ID})
 		}
 	}
 	// What a source is known to publish is not written into the rows of all that hold it: see crossings.

@@ -70,10 +70,11 @@ func (d *driver) start(pt *partition) {
 	d.incoming = map[itemKey]change{}
 	d.done = pt.cursor.driven
 	view := pt.g.View
-	unhear, unhearContracts := view.Listen(d.hear), pt.g.Contracts.Listen(d.hearContract)
+	unhear, unhearContracts, unhearClocks := view.Listen(d.hear), pt.g.Contracts.Listen(d.hearContract), view.ListenClocks(pt.hearClock)
 	d.unhear = func() {
 		unhear()
 		unhearContracts()
+		unhearClocks()
 	}
 	place := func(kind, key string) int32 {
 		return pt.g.Partitioner.PartitionString(kind+"/"+key, view.Partitions())

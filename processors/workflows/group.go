@@ -92,8 +92,8 @@ type partition struct {
 	counts counts
 	slab   state.Slab // of outputs
 
-	due       agenda      // what waits for the partition's own clock
-	blocked   []deadlines // by source partition: what waits for its clock
+	due       agenda  // what waits for the partition's own clock
+	blocked   blocked // what waits for the clocks of sources
 	hushed    hushed
 	drive     driver
 	crossings crossings
@@ -129,8 +129,7 @@ func (g *Group) Assign(ctx context.Context, p *gateway.Partition) error {
 	if pt.lives, err = loadLives(p); err != nil {
 		return err
 	}
-	q := g.View.Partitions()
-	pt.blocked = make([]deadlines, q)
+	pt.blocked = newBlocked(g.View.Partitions())
 	if err := g.seen(ctx); err != nil {
 		return err
 	}

@@ -39,13 +39,13 @@ func (pt *partition) tick() error {
 	if err := run(pt.due.pop, complete); err != nil {
 		return err
 	}
-	for q := range pt.blocked {
-		if pt.blocked[q].len() == 0 {
+	for q := range pt.blocked.waits {
+		if pt.blocked.waits[q].len() == 0 {
 			continue
 		}
 		_, through, _ := pt.g.View.Clock(int32(q))
 		blocked := func(now event.Time) (deadline, bool, error) {
-			x, ok := pt.blocked[q].pop(now)
+			x, ok := pt.blocked.pop(q, now)
 			return x, ok, nil
 		}
 		if err := run(blocked, min(through, complete)); err != nil {
@@ -66,6 +66,14 @@ func (pt *partition) tick() error {
 		pt.p.Send(topology.ClockInput, nil, true)
 	}
 	return nil
+}
+
+// hearClock has what waits for a source partition judged when its clock has passed it, and not at the next round of the poller. It runs on the
+// goroutine that has read the clock.
+func (pt *partition) hearClock(q int32, complete event.Time) {
+	if pt.blocked.passed(q, complete) {
+		pt.p.Send(topology.ClockInput, nil, true)
+	}
 }
 
 // settle judges what a unit's records have touched, and makes final, or schedules, what is not final yet.
@@ -135,7 +143,7 @@ func (pt *partition) judge(r *row, u *freshness.Use) error {
 		if q := pt.behind(u.Time, v); q >= 0 {
 			if u.Time < r.blocked {
 				r.blocked = u.Time
-				pt.blocked[q].push(deadline{at: u.Time, key: r.w.ID})
+				pt.blocked.push(q, deadline{at: u.Time, key: r.w.ID})
 			}
 			return nil
 		}

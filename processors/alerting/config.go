@@ -22,7 +22,7 @@ type Config struct {
 
 // RegisterFlags declares the flags with their defaults.
 func (c *Config) RegisterFlags(f *flag.FlagSet) {
-	f.DurationVar(&c.Tick, "alerts.tick", time.Second, "How often alerts are evaluated.")
+	f.DurationVar(&c.Tick, "alerts.tick", time.Second, "How often alerts are evaluated at least. What makes an objective worse, or a source silent, has them evaluated sooner.")
 	f.StringVar(&c.EngineOwner, "alerts.engine-owner", "", "Owner of the contract who is paged when the engine is blind. Empty: nobody in particular; Alertmanagers and webhooks are told all the same.")
 	f.StringVar(&c.ExternalURL, "alerts.external-url", "", "Where people reach this server, for the links of pages. Empty: pages have no links to it.")
 	f.StringVar(&c.RunbookURL, "alerts.runbook-url", "https://github.com/freshet-io/freshet/blob/main/docs/runbooks", "Where the runbooks are; an alert's name and .md are put behind it.")

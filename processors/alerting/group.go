@@ -48,15 +48,19 @@ type Group struct {
 	due     []alerts.Notification // of the last tick, until it is committed
 	barrier uint64                // it is committed with a later one
 	waiting bool
-	made    event.Time // when due was
-	sent    event.Time // when something could be sent last
-	pulse   event.Time // the process ran, as far as is known
-	woken   event.Time // it has run without a long pause since then
-	was     bool       // this instance evaluated last, as far as it knows
+	made    event.Time    // when due was
+	ticked  event.Time    // when the last tick was
+	costs   [2]event.Time // how long the last two took: one by itself may have been held up
+	sent    event.Time    // when something could be sent last
+	pulse   event.Time    // the process ran, as far as is known
+	woken   event.Time    // it has run without a long pause since then
+	was     bool          // this instance evaluated last, as far as it knows
+
+	hints chan struct{}
 }
 
 // New returns the group.
-func New(d Deps) *Group { return &Group{Deps: d} }
+func New(d Deps) *Group { return &Group{Deps: d, hints: make(chan struct{}, 1)} }
 
 // Assign takes over: the rows are there.
 func (g *Group) Assign(_ context.Context, p *gateway.Partition) error {
@@ -131,6 +135,7 @@ func (g *Group) Unit(p *gateway.Partition, u *gateway.Unit) {
 		g.count()
 	}
 	g.due, g.made, g.barrier, g.waiting = out.Due, s.Now, p.Barriers(), true
+	g.ticked, g.costs = s.Now, [2]event.Time{g.Now() - s.Now, g.costs[0]}
 }
 
 // Committed sends what is due, once what it rests on is stored.
@@ -215,7 +220,9 @@ func (g *Group) Run(ctx context.Context, on Gateway, every time.Duration) error 
 	defer pulse.Stop()
 	soon := time.NewTimer(time.Hour)
 	defer soon.Stop()
-	for {
+	early := time.NewTimer(time.Hour)
+	defer early.Stop()
+	for waits := false; ; {
 		select {
 		case <-ctx.Done():
 			return nil
@@ -223,9 +230,23 @@ func (g *Group) Run(ctx context.Context, on Gateway, every time.Duration) error 
 			soon.Reset(gather)
 		case <-soon.C:
 			g.tick(on)
+		case <-g.hints:
+			if !waits && g.follows() {
+				waits = true
+				early.Reset(max(gather, g.rest()))
+			}
+		case <-early.C:
+			if rest := g.rest(); rest > 0 {
+				early.Reset(rest)
+				continue
+			}
+			waits = false
+			g.tick(on)
 		case <-pulse.C:
 			g.live()
 		case <-tick.C:
+			waits = false
+			early.Stop()
 			g.live()
 			g.tick(on)
 			g.fromMemory(on)
@@ -254,8 +275,48 @@ func (g *Group) awake() {
 	g.Dispatcher.Alive()
 }
 
-// gather is how long acknowledgements are waited for that may come together.
+// gather is how long acknowledgements, and hints, are waited for that may come together.
 const gather = 20 * time.Millisecond
+
+// Hint says that something is worse than before: the next tick comes sooner than it would, unless one has just been. It never blocks.
+func (g *Group) Hint() {
+	select {
+	case g.hints <- struct{}{}:
+	default:
+	}
+}
+
+// A tick that a hint has asked for comes no sooner than so long after the one before, and takes no more than one part in so many of the time.
+const (
+	leastRest = event.Time(250)
+	tickShare = event.Time(40)
+)
+
+// behind is by how much the clocks of an engine that follows may be late.
+const behind = event.Time(5_000)
+
+// follows says whether the clocks follow the time. While they do not, what is worse than before is old, and the next tick is soon enough.
+func (g *Group) follows() bool {
+	now := g.Now()
+	for _, p := range g.Clocks() {
+		if !p.Live || now-p.Applied > behind {
+			return false
+		}
+	}
+	return true
+}
+
+// rest is how long a tick that a hint has asked for has to wait, not positive if it has not to. What the last tick is to send is not put off
+// by another one: it goes first.
+func (g *Group) rest() time.Duration {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	rest := g.ticked + max(leastRest, min(g.costs[0], g.costs[1])*tickShare) - g.Now()
+	if g.waiting {
+		rest = max(rest, leastRest)
+	}
+	return time.Duration(rest) * time.Millisecond
+}
 
 func (g *Group) tick(on Gateway) {
 	if p := on.Partition(0); p != nil {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"github.com/freshet-io/freshet/alerts"
 	"github.com/freshet-io/freshet/event"
@@ -29,6 +30,7 @@ type Silence struct {
 	// holders returns how many open workflows hold an item, and whether there may be more.
 	holders func(kind, key string) (n int64, more bool)
 	kinds   map[string]*watched
+	next    atomic.Int64 // the first source that is not silent can become so then, as far as the last look has shown
 }
 
 // watched is what the last look at a kind has shown.
@@ -42,7 +44,15 @@ type watched struct {
 
 // NewSilence returns a Silence without a memory.
 func NewSilence(sources Sources, clock func() (event.Time, []string, bool), since, now func() event.Time, holders func(kind, key string) (int64, bool)) *Silence {
-	return &Silence{sources: sources, clock: clock, since: since, now: now, holders: holders, kinds: map[string]*watched{}}
+	l := &Silence{sources: sources, clock: clock, since: since, now: now, holders: holders, kinds: map[string]*watched{}}
+	l.next.Store(int64(forever))
+	return l
+}
+
+// Due says whether another source can have become silent since the last look. It may be called on any goroutine.
+func (l *Silence) Due() bool {
+	complete, _, live := l.clock()
+	return live && int64(complete) >= l.next.Load()
 }
 
 const (
@@ -56,6 +66,8 @@ const (
 // Fill adds the silent sources to a snapshot.
 func (l *Silence) Fill(s *alerts.Snapshot) {
 	complete, partitions, live := l.clock()
+	next := forever
+	defer func() { l.next.Store(int64(next)) }()
 	if !live || s.Contract == nil {
 		return
 	}
@@ -74,7 +86,9 @@ func (l *Silence) Fill(s *alerts.Snapshot) {
 			w = &watched{silence: c.MaxSilence, looked: beginning}
 			l.kinds[kind] = w
 		}
-		l.watch(w, c, complete)
+		if l.watch(w, c, complete); complete < w.next { // else it may not be looked at yet: that costs too much
+			next = min(next, w.next)
+		}
 		for i := range w.silent {
 			w.silent[i].Rests = partitions
 		}
@@ -89,7 +103,7 @@ func (l *Silence) Fill(s *alerts.Snapshot) {
 func (l *Silence) watch(w *watched, c *slo.Context, complete event.Time) {
 	now := l.now()
 	if life, ok := l.sources.KindLife(c.Kind); ok && complete-life <= event.Time(c.MaxSilence) {
-		w.silent, w.looked = nil, beginning // the whole kind is alive
+		w.silent, w.looked, w.next = nil, beginning, life+event.Time(c.MaxSilence)+1 // the whole kind is alive
 		return
 	}
 	due := complete >= w.next || len(w.silent) > 0 || now-w.looked >= longestPause

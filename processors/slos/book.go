@@ -26,8 +26,8 @@ type change struct {
 }
 
 // apply makes the records of one transaction what the book says, all together: of a bucket that is moved to a coarser one nobody sees
-// half. It returns what could not be read.
-func (b *Book) apply(changes []change) (bad []error) {
+// half. Worse says that more uses are not fresh than before; bad is what could not be read.
+func (b *Book) apply(changes []change) (worse bool, bad []error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, c := range changes {
@@ -53,9 +53,9 @@ func (b *Book) apply(changes []change) (bad []error) {
 			bad = append(bad, err)
 			continue
 		}
-		ledger.Set(partition, bucket)
+		worse = ledger.Set(partition, bucket) || worse
 	}
-	return bad
+	return worse, bad
 }
 
 // State says how an objective stands at an instant.

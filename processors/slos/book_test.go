@@ -61,7 +61,7 @@ func TestTheBookIsWhatWasSaidLast(t *testing.T) {
 	check(budget.Counts{})
 	one, two := said(0, 2, budget.Counts{Good: 3, Bad: 1}), said(1, 2, budget.Counts{Good: 1, Unknown: 1})
 	for range 2 { // read again from the start
-		if bad := b.apply([]change{one, two}); bad != nil {
+		if _, bad := b.apply([]change{one, two}); bad != nil {
 			t.Error(bad)
 		}
 		check(budget.Counts{Good: 4, Bad: 1, Unknown: 1})
@@ -71,7 +71,7 @@ func TestTheBookIsWhatWasSaidLast(t *testing.T) {
 	b.apply([]change{{key: two.key}, {key: said(7, 9, budget.Counts{}).key}, {key: budget.Key("gone", 1, now, minute)}})
 	check(budget.Counts{Good: 4})
 	for _, broken := range []change{{key: "?"}, {one.key, []byte("{")}, {said(0, 3, budget.Counts{}).key, one.value}} {
-		if bad := b.apply([]change{broken, two}); len(bad) != 1 {
+		if _, bad := b.apply([]change{broken, two}); len(bad) != 1 {
 			t.Errorf("%q is taken: %v", broken.key, bad)
 		}
 	}
@@ -224,4 +224,30 @@ func TestWhatAlertsAreToldOfABurn(t *testing.T) {
 	if b := burnOf(&s[0], &s[0].Rules[0]); b.Holds || b.Few || b.Long.Burn != 0 {
 		t.Errorf("of nothing: %+v", b)
 	}
+}
+
+// What makes an objective worse is told at once, and only that.
+func TestWhatIsWorseIsTold(t *testing.T) {
+	f := parsed(t)
+	r := New("buckets", 2, func() *slo.File { return f }, metrics.New(nil), func() event.Time { return now }, log.NewNopLogger())
+	told := 0
+	r.OnWorse(func() { told++ })
+	offset := int64(0)
+	read := func(what string, want int, c change) {
+		t.Helper()
+		before := told
+		r.take(&kgo.Record{Partition: 1, Offset: offset, Key: []byte(c.key), Value: c.value})
+		if offset++; told-before != want {
+			t.Errorf("%s: told %d times, want %d", what, told-before, want)
+		}
+	}
+	read("a bad use of before the start", 0, said(1, 5, budget.Counts{Bad: 1}))
+	r.caught.Store(true)
+	read("a good use", 0, said(1, 5, budget.Counts{Good: 1, Bad: 1}))
+	read("a bad use", 1, said(1, 5, budget.Counts{Good: 1, Bad: 2}))
+	read("the same again", 0, said(1, 5, budget.Counts{Good: 1, Bad: 2}))
+	read("an unknown one", 1, said(1, 5, budget.Counts{Good: 1, Bad: 2, Unknown: 1}))
+	read("one that is not bad after all", 0, said(1, 5, budget.Counts{Good: 2, Bad: 1, Unknown: 1}))
+	read("another bucket", 1, said(1, 3, budget.Counts{Bad: 1}))
+	read("the end of a bucket", 0, change{key: said(1, 3, budget.Counts{}).key})
 }

@@ -33,6 +33,7 @@ type Reader struct {
 	next    []int64            // per partition: what has been read, markers included
 	ends    []int64            // what there was at the start
 	caught  atomic.Bool
+	worse   atomic.Pointer[func()]
 	shown   map[series]bool
 }
 
@@ -147,11 +148,18 @@ func (r *Reader) take(rec *kgo.Record) {
 
 // apply shows what has been read of a partition.
 func (r *Reader) apply(partition int32) {
-	for _, err := range r.book.apply(r.pending[partition]) {
+	worse, bad := r.book.apply(r.pending[partition])
+	for _, err := range bad {
 		_ = level.Error(r.logger).Log("msg", "bucket cannot be read and is left out", "partition", partition, "err", err)
 	}
 	r.pending[partition] = r.pending[partition][:0]
+	if f := r.worse.Load(); worse && f != nil && r.caught.Load() {
+		(*f)()
+	}
 }
+
+// OnWorse has f called whenever an objective has been read to be worse than before, if what there was at the start has been. F must not block.
+func (r *Reader) OnWorse(f func()) { r.worse.Store(&f) }
 
 // checkCaught says aloud, once, that what there was at the start has been read.
 func (r *Reader) checkCaught() {

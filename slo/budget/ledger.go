@@ -38,11 +38,12 @@ type more struct {
 	evidence []Evidence
 }
 
-// Set makes b what a partition has counted; what it said of the bucket before is forgotten. The ledger keeps b's lists.
-func (l *Ledger) Set(partition int32, b Bucket) {
+// Set makes b what a partition has counted; what it said of the bucket before is forgotten. Worse says that more uses are
+// not fresh than before. The ledger keeps b's lists.
+func (l *Ledger) Set(partition int32, b Bucket) (worse bool) {
 	if b.Empty() {
 		l.Drop(partition, b.Start, b.Size)
-		return
+		return false
 	}
 	c := l.column(b.Size, true)
 	i, found := c.find(b.Start)
@@ -55,11 +56,13 @@ func (l *Ledger) Set(partition int32, b Bucket) {
 		s.cells = slices.Insert(s.cells, k, cell{partition: partition})
 	}
 	at := &s.cells[k]
+	worse = b.Bad > at.Bad || b.Unknown > at.Unknown
 	s.Counts = s.Minus(at.Counts).Plus(b.Counts)
 	at.Counts, at.more = b.Counts, nil
 	if len(b.Shares) > 0 || len(b.Evidence) > 0 {
 		at.more = &more{b.Shares, b.Evidence}
 	}
+	return worse
 }
 
 // Drop forgets what a partition has counted in a bucket.

@@ -33,7 +33,7 @@ func (a *App) newAlerting() (services.Service, error) {
 	detections := alerting.NewDetections(a.partitionName)
 	reader := alerting.NewReader(detections, a.graph.Detections, a.logger)
 	clocks := &clocks{a: a, seen: map[string]alerts.Partition{}}
-	silence := alerting.NewSilence(a.view, a.sourcesComplete, a.contractSince, a.mono.Now, a.openHolders)
+	silence := alerting.NewSilence(a.view, a.sourcesComplete(), a.contractSince, a.mono.Now, a.openHolders)
 	group := alerting.New(alerting.Deps{
 		Name: a.graph.Alerting.Name, Topic: a.graph.Alerts, Alerts: rows, Clocks: clocks.read, Dispatcher: a.dispatcher, Metrics: a.m, Now: a.mono.Now, Logger: a.logger,
 		Facts: []func(*alerts.Snapshot){
@@ -42,6 +42,7 @@ func (a *App) newAlerting() (services.Service, error) {
 		},
 	})
 	a.alerts = group
+	a.objectives.OnWorse(group.Hint)
 	var on *gateway.Gateway
 	start := func(ctx context.Context) error {
 		topic, _ := a.graph.Topic(a.graph.Detections)
@@ -52,6 +53,11 @@ func (a *App) newAlerting() (services.Service, error) {
 		return nil
 	}
 	run := func(ctx context.Context) error {
+		defer a.view.ListenClocks(func(int32, event.Time) {
+			if silence.Due() {
+				group.Hint()
+			}
+		})()
 		return together(ctx, on.Run, reader.Run, a.dispatcher.Run,
 			func(ctx context.Context) error { return group.Run(ctx, on, a.cfg.Alerting.Tick) })
 	}
@@ -128,20 +134,25 @@ func (a *App) partitionName(workflow string) string {
 	return metrics.Partition(w.Name, a.graph.Partitioner.PartitionString(workflow, w.Partitions))
 }
 
-// sourcesComplete returns through when the sources are complete on every partition. While catching up the clocks of completeness also move
+// sourcesComplete tells through when the sources are complete on every partition. While catching up the clocks of completeness also move
 // with the records' own times; no alert rests on that.
-func (a *App) sourcesComplete() (complete event.Time, partitions []string, live bool) {
-	complete = event.Time(1<<63 - 1)
-	lateness := a.latest(a.graph.Sources)
+func (a *App) sourcesComplete() func() (complete event.Time, partitions []string, live bool) {
+	var partitions []string
 	for q := range a.view.Partitions() {
-		applied, through, followed := a.view.Clock(q)
-		if !followed {
-			return 0, nil, false
-		}
-		complete = min(complete, through, applied-lateness)
 		partitions = append(partitions, metrics.Partition(a.graph.Sources.Name, q))
 	}
-	return complete, partitions, true
+	return func() (event.Time, []string, bool) {
+		complete := event.Time(1<<63 - 1)
+		lateness := a.latest(a.graph.Sources)
+		for q := range a.view.Partitions() {
+			applied, through, followed := a.view.Clock(q)
+			if !followed {
+				return 0, nil, false
+			}
+			complete = min(complete, through, applied-lateness)
+		}
+		return complete, partitions, true
+	}
 }
 
 // clocks remembers how the clocks of this instance's partitions stood: when the brokers are gone, so are the partitions, and what they

@@ -241,7 +241,9 @@ func (v *View) read(ctx context.Context, brokers []string, cfg *sarama.Config, l
 	var beside sync.WaitGroup
 	defer beside.Wait()
 	defer stop(nil)
-	beside.Go(func() { v.patrol(reading, logs, view.Recovered, stop) })
+	// Not view.Recovered: that reads what goka's view forgets as it ends.
+	recovered := func() bool { return view.CurrentState() == goka.ViewStateRunning }
+	beside.Go(func() { v.patrol(reading, logs, recovered, stop) })
 	beside.Go(func() { v.sweepWhen(reading, logs, lost) })
 	if err := view.Run(reading); err != nil {
 		return err

@@ -99,8 +99,13 @@ func (d *Detector) Detect(w *Workflow, from event.Time, through func(kind, key s
 	d.verdict.unsettled = false
 	for i := range w.Items {
 		h := &w.Items[i]
-		next = min(next, d.item(w, h, from, through(h.Kind, h.Key)))
-		d.merge(w, h.Kind, h.Key, from)
+		upTo := through(h.Kind, h.Key)
+		at, began := d.item(w, h, from, upTo), d.before(w, h, from)
+		if began < from {
+			at = d.item(w, h, began, upTo)
+		}
+		next = min(next, at)
+		d.merge(w, h.Kind, h.Key, began)
 	}
 	// What a limit has left out of the workflow is not known to be held.
 	for i := 0; i < len(was) && len(w.Detections) > 0; i++ {
@@ -196,6 +201,25 @@ func (d *Detector) item(w *Workflow, h *Holding, from, through event.Time) event
 		next = min(next, d.peek(w, h, s, x, now))
 	}
 	return next
+}
+
+// before returns from where an item has to be looked at: not from where it has been if a detection was found to begin just there, and it was
+// stale before that already. What has become known of its source is then to be looked for yet, and an event of the workflow came first: the
+// detection does not begin where that happens to be.
+func (d *Detector) before(w *Workflow, h *Holding, from event.Time) event.Time {
+	if len(d.found) == 0 || d.found[0].Since != from || from <= w.Forgotten {
+		return from
+	}
+	for _, s := range d.spans {
+		if s.from >= from || s.until < from {
+			continue
+		}
+		j := judging{w: w, src: d.Sources, v: &d.verdict, t: from - 1}
+		if iv, _ := d.judge(&j, h); iv != nil && iv.Verdict == IsStale {
+			return max(s.from, h.boundary(from-1), w.Forgotten)
+		}
+	}
+	return from
 }
 
 // peek returns the first instant, x or later, at which an item is no longer what it is now, by what is known already; forever if there is

@@ -118,6 +118,15 @@ func (d *Detector) Detect(w *Workflow, from event.Time, through func(kind, key s
 	return d.changed, next, next < forever
 }
 
+// Found returns an instant that the clock had passed when the workflow's detections were found, as far as they tell.
+func (w *Workflow) Found() event.Time {
+	last := beginning
+	for i := range w.Detections {
+		last = max(last, w.Detections[i].Since, w.Detections[i].Until)
+	}
+	return last
+}
+
 // openSpans appends when a workflow is open: from its start to its end, without the times in which it is abandoned.
 func (w *Workflow) openSpans(spans []span, idle Duration) []span {
 	if !w.Begun.Set || w.Over.Set && w.Over.Time <= w.Begun.Time {

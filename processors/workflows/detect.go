@@ -23,6 +23,14 @@ func (pt *partition) detect(r *row, complete event.Time, settled bool) {
 		}
 		return
 	}
+	if found := w.Found(); found > complete {
+		// Whoever had the partition before had a clock that was further on: until this one is, there is nothing to be taken back.
+		if w.Look <= complete || w.Look > found {
+			w.Look = found
+			pt.p.Rows.Touch(w.ID)
+		}
+		return
+	}
 	least, waits := complete, -1
 	through := func(string, string) event.Time { return complete }
 	if view := pt.g.View; view.Complete() < complete {

@@ -308,6 +308,12 @@ func TestBodiesThatCannotBeUsed(t *testing.T) {
 	if status, got := post(t, h, "/v1/check", `{"workflow":"w","class":null,"items":null,"bounds":null,"at_least":null,"at":null,"wait_s":null}`); status != 200 || got["verdict"] != "fresh" {
 		t.Errorf("null is nothing: %d %v", status, got)
 	}
+	for member, pointer := range map[string]string{`"boundz":null`: "/boundz", `"bounds":{"policy":{"max_age":null}}`: "/bounds/policy/max_age",
+		`"items":[{"kind":"policy","key":"p","sequence":null}]`: "/items/0/sequence"} {
+		if status, got := post(t, h, "/v1/check", `{"workflow":"w",`+member+`}`); status != 400 || got["pointer"] != pointer {
+			t.Errorf("a name that is not known is refused, also for null: %s: %d %v", member, status, got)
+		}
+	}
 }
 
 func or(x any) any {

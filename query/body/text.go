@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf16"
@@ -118,6 +119,18 @@ func (t *Text) Null() bool {
 		return false
 	}
 	t.i += len("null")
+	return true
+}
+
+// Absent says whether the next value is null, and steps over it if so: the member is taken for one that is not there. Its name has to be
+// known all the same.
+func (t *Text) Absent(name string, known []string) bool {
+	if !t.Null() {
+		return false
+	}
+	if !slices.Contains(known, name) {
+		t.Unknown(name, known...)
+	}
 	return true
 }
 

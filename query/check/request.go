@@ -36,12 +36,19 @@ type Request struct {
 	HasAt    bool
 }
 
+// The names that members may have.
+var (
+	requestNames = []string{"workflow", "class", "items", "bounds", "at_least", "max_engine_lag_s", "wait_s", "at"}
+	refNames     = []string{"kind", "key", "version", "seq", "as_of", "digest"}
+	boundsNames  = []string{"max_staleness_s", "max_versions_behind", "max_age_s"}
+)
+
 // Decode reads a check.
 func Decode(t *body.Text) Request {
 	r := Request{MaxLag: DefaultLag}
 	o := t.Object()
 	for name, ok := t.Member(&o); ok; name, ok = t.Member(&o) {
-		if t.Null() {
+		if t.Absent(name, requestNames) {
 			continue
 		}
 		switch name {
@@ -62,7 +69,7 @@ func Decode(t *body.Text) Request {
 		case "at":
 			r.At, r.HasAt = t.Instant(), true
 		default:
-			t.Unknown(name, "workflow", "class", "items", "bounds", "at_least", "max_engine_lag_s", "wait_s", "at")
+			t.Unknown(name, requestNames...)
 		}
 	}
 	if r.Workflow == "" {
@@ -87,7 +94,7 @@ func ref(t *body.Text) event.Ref {
 	var r event.Ref
 	o := t.Object()
 	for name, ok := t.Member(&o); ok; name, ok = t.Member(&o) {
-		if t.Null() {
+		if t.Absent(name, refNames) {
 			continue
 		}
 		switch name {
@@ -106,7 +113,7 @@ func ref(t *body.Text) event.Ref {
 		case "as_of":
 			r.AsOf, r.HasAsOf = t.Instant(), true
 		default:
-			t.Unknown(name, "kind", "key", "version", "seq", "as_of", "digest")
+			t.Unknown(name, refNames...)
 		}
 	}
 	switch {
@@ -135,7 +142,7 @@ func bounds(t *body.Text) freshness.Bounds {
 	var b freshness.Bounds
 	o := t.Object()
 	for name, ok := t.Member(&o); ok; name, ok = t.Member(&o) {
-		if t.Null() {
+		if t.Absent(name, boundsNames) {
 			continue
 		}
 		switch name {
@@ -146,7 +153,7 @@ func bounds(t *body.Text) freshness.Bounds {
 		case "max_age_s":
 			b.MaxAge, b.HasAge = t.Seconds(longestTime), true
 		default:
-			t.Unknown(name, "max_staleness_s", "max_versions_behind", "max_age_s")
+			t.Unknown(name, boundsNames...)
 		}
 	}
 	return b

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"slices"
 	"strconv"
 	"sync"
 )
@@ -28,14 +29,17 @@ func FreePort(above ...int) (int, error) {
 	defer given.Unlock()
 	for range 1000 {
 		port := firstPort + rand.IntN(lastPort-firstPort)
-		free := !given.ports[port] && IsFree(port)
+		ports := []int{port}
 		for _, n := range above {
-			free = free && IsFree(port+n)
+			ports = append(ports, port+n)
 		}
-		if free {
-			given.ports[port] = true
-			return port, nil
+		if slices.ContainsFunc(ports, func(p int) bool { return given.ports[p] || !IsFree(p) }) {
+			continue
 		}
+		for _, p := range ports {
+			given.ports[p] = true
+		}
+		return port, nil
 	}
 	return 0, fmt.Errorf("no free port between %d and %d", firstPort, lastPort)
 }

@@ -157,7 +157,7 @@ func (c *inner) ask(ctx context.Context, method, path string, in any) (*mcp.Call
 	return nil, out, nil
 }
 
-// segment is a name as a part of a path; "." and ".." would be steps of it.
+// segment is a name as a part of a path; "." and ".." would be steps of it. The client has the like (Path): neither rests on the other.
 func segment(name string) string {
 	if name == "." || name == ".." {
 		return strings.ReplaceAll(name, ".", "%2E")

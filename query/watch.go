@@ -73,7 +73,8 @@ func (s *Server) serveWatch(w http.ResponseWriter, r *http.Request, c *auth.Clie
 			return
 		}
 		for i := range resume {
-			// What is deleted does not come again; an id from before the topics were made anew hides nothing that is in them now.
+			// What is deleted does not come again. An id ahead of the topics, from before they were made anew, is taken for their end: nothing
+			// that comes from now on is left out.
 			resume[i] = min(max(resume[i], starts[i]), ends[i])
 		}
 	}

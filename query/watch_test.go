@@ -205,7 +205,7 @@ func TestWatchingResumes(t *testing.T) {
 		t.Errorf("behind it: %+v", e)
 	}
 	stop()
-	// An id of topics that were longer, before they were made anew, hides nothing.
+	// An id of topics that were longer, before they were made anew, hides nothing that comes.
 	events, stop = watch(t, addr, "/v1/watch", Positions{1_000_000}.String())
 	<-events
 	f.feed.say("w", `{"n":7}`)

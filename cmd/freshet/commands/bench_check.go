@@ -236,8 +236,8 @@ func (k *keeping) note(empty, check *checkRun) {
 
 // next returns the rate to try next; false if it has been found closely enough, or is greater than all that were asked for.
 func (k *keeping) next() (rate float64, ok bool) {
-	const close = 500 // checks a second
-	rate = float64(int64((k.most.Rate+k.least)/2/close)) * close
+	const step = 500 // checks a second
+	rate = float64(int64((k.most.Rate+k.least)/2/step)) * step
 	return rate, k.least > 0 && rate > k.most.Rate && rate < k.least
 }
 

@@ -51,8 +51,9 @@ type Partition struct {
 	batch     *pebble.Batch // the sealed rows and their derived entries: what Pebble gets. The writes' values lie in it
 	scratch   []byte
 	committed func([]Write, bool) // told of every transaction, if set
-	txn       uint64              // transactions sealed so far
-	done      atomic.Uint64       // of them, committed
+	staged    func(key []byte, set bool, txn uint64)
+	txn       uint64        // transactions sealed so far
+	done      atomic.Uint64 // of them, committed
 
 	live     bool
 	offset   int64
@@ -175,6 +176,9 @@ func (p *Partition) Seal() ([]Write, error) {
 	p.batch = p.db.db.NewBatch(pebble.WithMaxRetainedSizeBytes(batchRetained))
 	p.sealed = make([]Write, 0, len(p.dirty)+len(p.dirty)/8)
 	w := IndexWriter{batch: p.batch, prefix: prefix(spaceIndex, p.table, p.id)}
+	if p.staged != nil {
+		w.staged = func(key []byte, set bool) { p.staged(key, set, p.txn) }
+	}
 	put := func(key string, appendTo func([]byte) []byte) {
 		if err := p.put(key, appendTo); err != nil && w.err == nil {
 			w.err = fmt.Errorf("stage row of partition %d: %w", p.id, err)
@@ -304,10 +308,14 @@ type IndexWriter struct {
 	prefix []byte
 	key    []byte
 	err    error
+	staged func(key []byte, set bool) // told of every entry, if set
 }
 
 // Set stages an entry.
 func (w *IndexWriter) Set(key, value []byte) {
+	if w.staged != nil {
+		w.staged(key, true)
+	}
 	w.key = append(append(w.key[:0], w.prefix...), key...)
 	if err := w.batch.Set(w.key, value, nil); err != nil && w.err == nil {
 		w.err = fmt.Errorf("stage index entry: %w", err)
@@ -316,6 +324,9 @@ func (w *IndexWriter) Set(key, value []byte) {
 
 // Delete stages the removal of an entry.
 func (w *IndexWriter) Delete(key []byte) {
+	if w.staged != nil {
+		w.staged(key, false)
+	}
 	w.key = append(append(w.key[:0], w.prefix...), key...)
 	if err := w.batch.Delete(w.key, nil); err != nil && w.err == nil {
 		w.err = fmt.Errorf("stage index entry: %w", err)

@@ -26,6 +26,13 @@ func (d *DB) ReadRow(t Table, partition int32, key string) ([]byte, error) {
 // before the first transaction.
 func (p *Partition) OnCommitted(f func(rows []Write, done bool)) { p.committed = f }
 
+// OnStaged has f called with every derived entry that a transaction sets or deletes, as it is sealed; transactions are numbered. The key is f's only
+// while it runs. It belongs to the partition's goroutine, before the first transaction.
+func (p *Partition) OnStaged(f func(key []byte, set bool, txn uint64)) { p.staged = f }
+
+// Committed returns the number of the last transaction that is in Pebble, entries and all.
+func (p *Partition) Committed() uint64 { return p.done.Load() }
+
 // ScanRows calls f for the committed rows of a partition from a key on, in the order of their keys, until it returns false. Key and value
 // are f's only while it runs.
 func (d *DB) ScanRows(t Table, partition int32, from string, f func(key, value []byte) bool) error {

@@ -40,40 +40,39 @@ func (c *crossings) start(pt *partition) error {
 	c.pt, c.items = pt, map[itemKey]crossing{}
 	c.due = make([]crossingHeap, pt.g.View.Partitions())
 	c.swept, c.rules = pt.cursor.swept, pt.cursor.swept
-	return c.all(c.swept)
+	return c.all(c.swept, func(h held, _ string) bool {
+		pt.outline.count(h, 1)
+		return true
+	})
 }
 
-// all registers every item that is held.
-func (c *crossings) all(since event.Time) error {
-	lower := []byte{heldEntry}
-	for {
-		var next itemKey
-		found := false
-		var hash uint64
-		err := c.scan(lower, []byte{heldEntry + 1}, func(h held, _ string, item itemKey) bool {
-			next, hash, found = item, h.hash, true
-			return false
-		})
-		if err != nil || !found {
-			return err
+// all calls f for every entry of what is held, and registers the items.
+func (c *crossings) all(since event.Time, f func(h held, workflow string) bool) error {
+	var items []itemKey
+	last := held{}
+	err := c.scan([]byte{heldEntry}, []byte{heldEntry + 1}, func(h held, workflow string, item []byte) bool {
+		if len(items) == 0 || h.hash != last.hash {
+			items = append(items, splitItem(item))
 		}
-		if err := c.register(next, since); err != nil {
-			return err
-		}
-		if hash == 1<<64-1 {
-			return nil
-		}
-		lower = binary.BigEndian.AppendUint64([]byte{heldEntry}, hash+1)
+		last = h
+		return f(h, workflow)
+	})
+	if err != nil {
+		return err
 	}
+	for _, k := range items {
+		c.register(k, since)
+	}
+	return nil
 }
 
-func (c *crossings) scan(lower, upper []byte, f func(h held, workflow string, item itemKey) bool) error {
+func (c *crossings) scan(lower, upper []byte, f func(h held, workflow string, item []byte) bool) error {
 	return c.pt.g.DB.ScanIndex(state.Workflows, c.pt.p.ID, lower, upper, func(key, value []byte) bool {
 		h, workflow, ok := parseHeld(key)
 		if !ok {
 			return true
 		}
-		return f(h, string(workflow), splitItem(value)) && !c.pt.pace.over()
+		return f(h, string(workflow), value) && !c.pt.pace.over()
 	})
 }
 
@@ -87,41 +86,8 @@ func splitItem(b []byte) itemKey {
 	return itemKey{kind: string(b)}
 }
 
-// versions calls f for every version of an item that is held.
-func (c *crossings) versions(k itemKey, f func(h held) error) error {
-	hash := itemHash(k.kind, k.key)
-	lower := binary.BigEndian.AppendUint64([]byte{heldEntry}, hash)
-	upper := appendHeld(nil, held{hash: hash, seq: 1<<63 - 1}, "\xff\xff\xff\xff")
-	for {
-		var one held
-		found := false
-		err := c.scan(lower, upper, func(h held, _ string, _ itemKey) bool {
-			one, found = h, true
-			return false
-		})
-		if err != nil || !found {
-			return err
-		}
-		if err := f(one); err != nil {
-			return err
-		}
-		if !one.named && one.seq == 1<<63-1 {
-			return nil
-		}
-		lower = appendHeld(nil, one.next(), "")
-	}
-}
-
-// next is the least version after one.
-func (h held) next() held {
-	if h.named {
-		return held{hash: h.hash, seq: -1 << 63}
-	}
-	return held{hash: h.hash, seq: h.seq + 1}
-}
-
 // register puts an item down for its next crossing after an instant.
-func (c *crossings) register(k itemKey, since event.Time) error {
+func (c *crossings) register(k itemKey, since event.Time) {
 	c.one.Lock()
 	defer c.one.Unlock()
 	since = max(since, oldest/4)
@@ -133,27 +99,22 @@ func (c *crossings) register(k itemKey, since event.Time) error {
 	next := never
 	it, contract := c.pt.g.View.Item(k.kind, k.key), c.pt.g.Contracts.At(since)
 	if it == nil || contract == nil {
-		return nil
+		return
 	}
-	err := c.versions(k, func(h held) error {
+	for _, h := range c.pt.outline.versions(itemHash(k.kind, k.key)) {
 		if at, ok := it.NextCrossing(contract, h.seq, !h.named, since); ok {
 			next = min(next, at)
 		}
-		return nil
-	})
-	if err != nil {
-		return err
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if next == never {
 		delete(c.items, k)
-		return nil
+		return
 	}
 	x := crossing{k, next, since}
 	c.items[k] = x
 	heap.Push(&c.due[c.pt.g.Partitioner.PartitionString(k.kind+"/"+k.key, c.pt.g.View.Partitions())], x)
-	return nil
 }
 
 // changed adds the open workflows of which the past is another one with an item's change, and puts the item down for what is to come. Those
@@ -163,11 +124,10 @@ func (c *crossings) changed(k itemKey, from event.Time, found map[string]change)
 		return nil
 	}
 	complete := c.pt.clock.Complete()
-	if from <= complete {
+	if hash := itemHash(k.kind, k.key); from <= complete && c.pt.outline.holds(hash) {
 		n := change{uses: never, held: from, versions: true}
-		hash := itemHash(k.kind, k.key)
 		err := c.scan(binary.BigEndian.AppendUint64([]byte{heldEntry}, hash), appendHeld(nil, held{hash: hash, seq: 1<<63 - 1}, "\xff\xff\xff\xff"),
-			func(_ held, workflow string, _ itemKey) bool {
+			func(_ held, workflow string, _ []byte) bool {
 				add(found, workflow, n)
 				return true
 			})
@@ -175,7 +135,8 @@ func (c *crossings) changed(k itemKey, from event.Time, found map[string]change)
 			return err
 		}
 	}
-	return c.register(k, complete)
+	c.register(k, complete)
+	return nil
 }
 
 // cut adds the workflows that what an item's limit has left out concerns, and puts the item down for what is to come.
@@ -187,14 +148,15 @@ func (c *crossings) cut(k itemKey, cut *sources.Cut, found map[string]change) er
 	hash := itemHash(k.kind, k.key)
 	through := held{hash: hash, seq: cut.Through} // those that go by a name come first
 	err := c.scan(binary.BigEndian.AppendUint64([]byte{heldEntry}, hash), appendHeld(nil, through, "\xff\xff\xff\xff"),
-		func(_ held, workflow string, _ itemKey) bool {
+		func(_ held, workflow string, _ []byte) bool {
 			add(found, workflow, n)
 			return true
 		})
 	if err != nil {
 		return err
 	}
-	return c.register(k, c.pt.clock.Complete())
+	c.register(k, c.pt.clock.Complete())
+	return nil
 }
 
 // tick begins a sweep of what the clocks have passed, unless one is on its way.
@@ -271,21 +233,16 @@ func (c *crossings) sweep(s sweep) {
 
 // find calls add for the workflows that a sweep concerns, and puts the items down for their next crossing.
 func (c *crossings) find(s sweep, add func(workflow string) bool) error {
-	if s.all {
-		if err := c.scan([]byte{heldEntry}, []byte{heldEntry + 1}, func(_ held, workflow string, _ itemKey) bool { return add(workflow) }); err != nil {
-			return err
-		}
-	}
 	for _, x := range s.items {
 		it, contract := c.pt.g.View.Item(x.kind, x.key), c.pt.g.Contracts.At(x.through)
-		err := c.versions(x.itemKey, func(h held) error {
+		for _, h := range c.pt.outline.versions(itemHash(x.kind, x.key)) {
 			if at, ok := it.NextCrossing(contract, h.seq, !h.named, x.since); !ok || at > x.through {
-				return nil
+				continue
 			}
-			return c.scan(appendHeld(nil, h, ""), appendHeld(nil, h.next(), ""), func(_ held, workflow string, _ itemKey) bool { return add(workflow) })
-		})
-		if err != nil {
-			return err
+			err := c.scan(appendHeld(nil, h, ""), appendHeld(nil, h, "\xff\xff\xff\xff"), func(_ held, workflow string, _ []byte) bool { return add(workflow) })
+			if err != nil {
+				return err
+			}
 		}
 		c.mu.Lock()
 		if had, ok := c.items[x.itemKey]; ok && had.since < x.through {
@@ -293,12 +250,10 @@ func (c *crossings) find(s sweep, add func(workflow string) bool) error {
 			c.items[x.itemKey] = had
 		}
 		c.mu.Unlock()
-		if err := c.register(x.itemKey, x.through); err != nil {
-			return err
-		}
+		c.register(x.itemKey, x.through)
 	}
 	if s.all {
-		return c.all(s.through)
+		return c.all(s.through, func(_ held, workflow string) bool { return add(workflow) })
 	}
 	return nil
 }

@@ -240,9 +240,8 @@ func (d *driver) findCut(k itemKey, cut *sources.Cut, c change, found map[string
 
 // concerns says whether a cut may change what is said of a workflow, by an entry of the item's index.
 func concerns(cut *sources.Cut, key, value []byte) bool {
-	last := event.Time(^binary.BigEndian.Uint64(key[itemKeyLen-8:]) ^ 1<<63)
 	least, most, first := parseItem(value)
-	return cut.Concerns(least, most, first, last)
+	return cut.Concerns(least, most, first, entryTime(key))
 }
 
 // add joins a change to what has been found of a workflow.
@@ -256,12 +255,13 @@ func add(found map[string]change, workflow string, c change) {
 // find adds the workflows whose latest use of an item is not before an instant, or which are unsettled about one.
 func (d *driver) find(k itemKey, from event.Time, c change, found map[string]change) error {
 	if k == contract {
-		return d.scan([]byte{itemEntry}, []byte{itemEntry + 1}, from, c, found)
+		return d.scan([]byte{itemEntry}, []byte{itemEntry + 1}, func(at event.Time, workflow []byte) {
+			if at >= from {
+				add(found, string(workflow), c)
+			}
+		})
 	}
-	hash := itemHash(k.kind, k.key)
-	lower := binary.BigEndian.AppendUint64([]byte{itemEntry}, hash)
-	upper := appendItem(nil, hash, max(from, oldest+1)-1, "")
-	if err := d.scan(lower, upper, oldest, c, found); err != nil || k.key != "" {
+	if err := d.findItem(itemHash(k.kind, k.key), max(from, oldest+1), c, found); err != nil || k.key != "" {
 		return err
 	}
 	// Of a whole kind: every item of it that is known, besides the workflows that are unsettled about the kind.
@@ -273,11 +273,29 @@ func (d *driver) find(k itemKey, from event.Time, c change, found map[string]cha
 	return err
 }
 
-// scan adds the workflows of a piece of the index whose latest use is not before an instant.
-func (d *driver) scan(lower, upper []byte, from event.Time, c change, found map[string]change) error {
+// findItem adds the workflows whose latest use of one item is not before an instant.
+func (d *driver) findItem(hash uint64, from event.Time, c change, found map[string]change) error {
+	out := d.pt.outline
+	if out.unused(hash, from) {
+		return nil
+	}
+	committed, last := out.committed(), from-1
+	lower := binary.BigEndian.AppendUint64([]byte{itemEntry}, hash)
+	err := d.scan(lower, appendItem(nil, hash, from-1, ""), func(at event.Time, workflow []byte) {
+		last = max(last, at)
+		add(found, string(workflow), c)
+	})
+	if err == nil && !d.pt.pace.over() {
+		out.sought(hash, last, committed)
+	}
+	return err
+}
+
+// scan calls f for a piece of the index of items.
+func (d *driver) scan(lower, upper []byte, f func(at event.Time, workflow []byte)) error {
 	return d.pt.g.DB.ScanIndex(state.Workflows, d.pt.p.ID, lower, upper, func(key, _ []byte) bool {
-		if len(key) > itemKeyLen && (from <= oldest || ^binary.BigEndian.Uint64(key[itemKeyLen-8:]) >= sortable(from)) {
-			add(found, string(key[itemKeyLen:]), c)
+		if len(key) > itemKeyLen {
+			f(entryTime(key), key[itemKeyLen:])
 		}
 		return !d.pt.pace.over()
 	})

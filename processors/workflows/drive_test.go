@@ -48,7 +48,7 @@ func TestSearch(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	d := &driver{pt: &partition{g: &Group{Deps: Deps{DB: db}}, p: &gateway.Partition{ID: 0}}}
+	d := &driver{pt: &partition{g: &Group{Deps: Deps{DB: db}}, p: &gateway.Partition{ID: 0}, outline: newOutline(p.Committed)}}
 	item := itemKey{"policy", "p"}
 	search := func(what string, want string, f func(found map[string]change) error) {
 		t.Helper()

@@ -97,6 +97,7 @@ type partition struct {
 	hushed    hushed
 	drive     driver
 	crossings crossings
+	outline   *outline
 	groups    groups
 	pace      pace
 	detector  freshness.Detector
@@ -136,6 +137,8 @@ func (g *Group) Assign(ctx context.Context, p *gateway.Partition) error {
 	pt.detector = freshness.Detector{Sources: g.View, Contracts: g.Contracts}
 	pt.due = agenda{pt: pt, horizon: deadline{at: oldest}, limit: agendaLimit}
 	pt.pace.start(pt)
+	pt.outline = newOutline(p.Rows.Committed)
+	p.Rows.OnStaged(pt.outline.staged)
 	if err := pt.crossings.start(pt); err != nil {
 		return err
 	}

@@ -364,6 +364,11 @@ func appendItem(b []byte, hash uint64, at event.Time, workflow string) []byte {
 	return append(b, workflow...)
 }
 
+// entryTime reads the instant of the latest use from the key of an item's entry.
+func entryTime(key []byte) event.Time {
+	return event.Time(^binary.BigEndian.Uint64(key[itemKeyLen-8:]) ^ 1<<63)
+}
+
 const itemValueLen = 8 + 8 + 8
 
 // append appends the value of the item's entry.

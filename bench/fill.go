@@ -25,12 +25,11 @@ func CreateTopics(ctx context.Context, cluster access.Cluster, g *topology.Graph
 		return fmt.Errorf("connect to %s: %w", cluster, err)
 	}
 	defer client.Close()
-	adm := kadm.NewClient(client)
-	changes, err := topology.Plan(ctx, adm, g, ".")
+	changes, err := topology.Plan(ctx, kadm.NewClient(client), g, ".")
 	if err != nil {
 		return err
 	}
-	return topology.Apply(ctx, adm, changes)
+	return topology.Apply(ctx, client, changes)
 }
 
 // Fill creates the graph's topics and writes the workload into its inputs. Progress is called with the number of records sent.

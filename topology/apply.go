@@ -4,16 +4,21 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/grafana/dskit/backoff"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // Apply makes the changes of a plan. While one of them is refused it makes none; a warning stops nothing. A topic that somebody else
 // has created since the plan was made is left as it is: the next plan says whether it fits.
-func Apply(ctx context.Context, adm *kadm.Client, changes []Change) error {
+func Apply(ctx context.Context, client *kgo.Client, changes []Change) error {
+	adm := kadm.NewClient(client)
 	var refused []error
 	for _, c := range changes {
 		if c.Action == Refuse {
@@ -35,40 +40,102 @@ func Apply(ctx context.Context, adm *kadm.Client, changes []Change) error {
 			return err
 		}
 	}
-	return await(ctx, adm, changes)
+	return await(ctx, client, changes)
 }
 
-// metadataTimeout bounds how long brokers may take to know of a topic that the controller has created.
+// metadataTimeout bounds how long brokers may take to know of what the controller has changed.
 const metadataTimeout = 30 * time.Second
 
-// await waits until the topics that were created are there with all their leaders: who starts next must find them.
-func await(ctx context.Context, adm *kadm.Client, changes []Change) error {
-	want := map[string]int32{}
-	var names []string
+// await waits until every broker knows of the changes, and the topics that were created have all their leaders: who comes next, and asks
+// any of the brokers, must find them.
+func await(ctx context.Context, client *kgo.Client, changes []Change) error {
+	question := kmsg.NewPtrDescribeConfigsRequest()
 	for _, c := range changes {
-		if c.Action == Create {
-			want[c.topic.Name] = c.topic.Partitions
-			names = append(names, c.topic.Name)
+		if c.Action == Create || c.Action == Alter {
+			r := kmsg.NewDescribeConfigsRequestResource()
+			r.ResourceType, r.ResourceName = kmsg.ConfigResourceTypeTopic, c.Topic
+			question.Resources = append(question.Resources, r)
 		}
 	}
-	if len(names) == 0 {
+	if len(question.Resources) == 0 {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, metadataTimeout)
 	defer cancel()
 	retry := backoff.New(ctx, backoff.Config{MinBackoff: 20 * time.Millisecond, MaxBackoff: time.Second})
-	missing := names[0]
+	missing := question.Resources[0].ResourceName
 	for retry.Ongoing() {
-		topics, err := adm.ListTopics(kadm.WithAuthorizedOps(ctx), names...) // not from the client's memory, as in look
-		if err != nil {
-			return fmt.Errorf("look for the topics that were created: %w", err)
+		var err error
+		if missing, err = unknown(ctx, client, changes, question); err != nil {
+			return fmt.Errorf("look for what was changed: %w", err)
 		}
-		if missing = unled(topics, want); missing == "" {
+		if missing == "" {
 			return nil
 		}
 		retry.Wait()
 	}
-	return fmt.Errorf("topic %s was created, but the brokers do not know it yet: %w", missing, retry.Err())
+	return fmt.Errorf("topic %s was made as it has to be, but the brokers do not all know it yet: %w", missing, retry.Err())
+}
+
+// unknown returns a topic that has no leader for a partition, or of which a broker does not know what was changed, "" if there is none.
+// Brokers that do not answer are not waited for.
+func unknown(ctx context.Context, client *kgo.Client, changes []Change, question *kmsg.DescribeConfigsRequest) (string, error) {
+	adm, want := kadm.NewClient(client), map[string]int32{}
+	for _, c := range changes {
+		if c.Action == Create {
+			want[c.topic.Name] = c.topic.Partitions
+		}
+	}
+	if names := slices.Collect(maps.Keys(want)); len(names) > 0 {
+		topics, err := adm.ListTopics(kadm.WithAuthorizedOps(ctx), names...) // not from the client's memory, as in look
+		if err != nil {
+			return "", err
+		}
+		if missing := unled(topics, want); missing != "" {
+			return missing, nil
+		}
+	}
+	brokers, err := adm.ListBrokers(ctx)
+	if err != nil {
+		return "", err
+	}
+	for _, b := range brokers {
+		attempt, cancel := context.WithTimeout(ctx, brokerTimeout)
+		resp, err := question.RequestWith(attempt, client.Broker(int(b.NodeID)))
+		cancel()
+		if err != nil {
+			continue
+		}
+		if missing := untold(resp, changes); missing != "" {
+			return missing, nil
+		}
+	}
+	return "", ctx.Err()
+}
+
+// brokerTimeout bounds how long one broker may take to say what it knows.
+const brokerTimeout = 5 * time.Second
+
+// untold returns a topic of which a broker does not know what was changed, "" if there is none.
+func untold(by *kmsg.DescribeConfigsResponse, changes []Change) string {
+	type entry struct{ topic, key string }
+	has := map[entry]string{}
+	for _, r := range by.Resources {
+		if r.ErrorCode == kerr.UnknownTopicOrPartition.Code {
+			return r.ResourceName
+		}
+		for _, c := range r.Configs {
+			if c.Value != nil {
+				has[entry{r.ResourceName, c.Name}] = *c.Value
+			}
+		}
+	}
+	for _, c := range changes {
+		if c.Action == Alter && has[entry{c.Topic, c.What}] != c.Want {
+			return c.Topic
+		}
+	}
+	return ""
 }
 
 // unled returns a topic of which a partition has no leader, "" if there is none.

@@ -22,7 +22,7 @@ import (
 	"github.com/freshet-io/freshet/event"
 )
 
-func cluster(t *testing.T) *kadm.Client {
+func cluster(t *testing.T) (*kgo.Client, *kadm.Client) {
 	t.Helper()
 	var cfg embedded.Config
 	cfg.RegisterFlags(flag.NewFlagSet("", flag.ContinueOnError))
@@ -44,7 +44,7 @@ func cluster(t *testing.T) *kadm.Client {
 		t.Fatal(err)
 	}
 	t.Cleanup(cl.Close)
-	return kadm.NewClient(cl)
+	return cl, kadm.NewClient(cl)
 }
 
 func within(t *testing.T) context.Context {
@@ -65,7 +65,7 @@ func plan(t *testing.T, adm *kadm.Client, g *Graph) []Change {
 
 // TestApply makes a graph on an empty cluster, and finds it as it should be.
 func TestApply(t *testing.T) {
-	adm := cluster(t)
+	client, adm := cluster(t)
 	g := graph(t, Spec{}, "-topics.prefix=p.")
 	var differs *DiffersError
 	if err := Ready(within(t), adm, g, "."); !errors.As(err, &differs) || !strings.Contains(err.Error(), "freshet topics apply") {
@@ -74,13 +74,13 @@ func TestApply(t *testing.T) {
 	if len(differs.Changes) != len(g.Topics()) {
 		t.Errorf("%d changes for %d topics", len(differs.Changes), len(g.Topics()))
 	}
-	if err := Apply(within(t), adm, plan(t, adm, g)); err != nil {
+	if err := Apply(within(t), client, plan(t, adm, g)); err != nil {
 		t.Fatal(err)
 	}
 	if changes := plan(t, adm, g); len(changes) != 0 {
 		t.Errorf("after apply: %v", changes)
 	}
-	if err := Apply(within(t), adm, plan(t, adm, g)); err != nil {
+	if err := Apply(within(t), client, plan(t, adm, g)); err != nil {
 		t.Errorf("apply with nothing to do: %v", err)
 	}
 	topics, err := adm.ListTopics(within(t))
@@ -94,9 +94,9 @@ func TestApply(t *testing.T) {
 
 // TestAlter changes what can be changed and leaves what an operator has made larger.
 func TestAlter(t *testing.T) {
-	adm := cluster(t)
+	client, adm := cluster(t)
 	g := graph(t, Spec{DecisionRetention: 3 * day})
-	if err := Apply(within(t), adm, plan(t, adm, g)); err != nil {
+	if err := Apply(within(t), client, plan(t, adm, g)); err != nil {
 		t.Fatal(err)
 	}
 	set := func(topic, key, value string) {
@@ -126,7 +126,7 @@ func TestAlter(t *testing.T) {
 		"alter workflow.context retention.ms "+millis(7*day), "alter workflow.decision cleanup.policy delete",
 		"alter freshet.dead-letter max.message.bytes 9065536", "alter freshet.rekeyed.workflows max.message.bytes 9065536",
 		"alter freshet.rekeyed.sources max.message.bytes 9065536", "alter freshet-sources-table cleanup.policy compact")
-	if err := Apply(within(t), adm, changes); err != nil {
+	if err := Apply(within(t), client, changes); err != nil {
 		t.Fatal(err)
 	}
 	if changes := plan(t, adm, g); len(changes) != 0 {
@@ -136,13 +136,13 @@ func TestAlter(t *testing.T) {
 
 // TestRefuse finds topics that are not co-partitioned and changes nothing.
 func TestRefuse(t *testing.T) {
-	adm := cluster(t)
+	client, adm := cluster(t)
 	if _, err := adm.CreateTopic(within(t), 3, -1, nil, "workflow.tool"); err != nil {
 		t.Fatal(err)
 	}
 	g := graph(t, Spec{})
 	changes := plan(t, adm, g)
-	err := Apply(within(t), adm, changes)
+	err := Apply(within(t), client, changes)
 	if err == nil || !strings.Contains(err.Error(), "workflow.tool: partitions is 3, wanted 8") {
 		t.Errorf("apply: %v", err)
 	}
@@ -154,13 +154,13 @@ func TestRefuse(t *testing.T) {
 		t.Errorf("apply was refused and has left %v", topics.Names())
 	}
 	rekeyed := graph(t, Spec{Topics: []InputTopic{{Name: "workflow.tool", Category: event.Tool, Rekey: true}}})
-	if err := Apply(within(t), adm, plan(t, adm, rekeyed)); err != nil {
+	if err := Apply(within(t), client, plan(t, adm, rekeyed)); err != nil {
 		t.Errorf("a topic that is rekeyed may have any number of partitions: %v", err)
 	}
 }
 
 func TestSchemaFiles(t *testing.T) {
-	adm := cluster(t)
+	client, adm := cluster(t)
 	g := graph(t, legacy())
 	dir := t.TempDir()
 	warned := func() (topics []string) {
@@ -188,7 +188,7 @@ func TestSchemaFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	same(t, "with the file", warned())
-	if err := Apply(within(t), adm, plan(t, adm, g)); err != nil {
+	if err := Apply(within(t), client, plan(t, adm, g)); err != nil {
 		t.Errorf("warnings stop apply: %v", err)
 	}
 	missing := t.TempDir()

@@ -123,7 +123,7 @@ func (e *Engine) ApplyTopics(ctx context.Context) {
 	e.t.Helper()
 	changes, err := topology.Plan(ctx, e.Admin(), e.graph, ".")
 	if err == nil {
-		err = topology.Apply(ctx, e.Admin(), changes)
+		err = topology.Apply(ctx, e.client, changes)
 	}
 	if err != nil {
 		e.t.Fatal(err)

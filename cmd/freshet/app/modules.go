@@ -170,7 +170,7 @@ func (a *App) checkTopics(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if err := topology.Apply(ctx, adm, changes); err != nil {
+		if err := topology.Apply(ctx, a.logs.Client(), changes); err != nil {
 			return err
 		}
 	}

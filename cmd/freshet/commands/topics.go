@@ -5,6 +5,7 @@ import (
 	"flag"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/freshet-io/freshet/cmd/freshet/cli"
 	"github.com/freshet-io/freshet/topology"
@@ -30,7 +31,7 @@ func topicsPlanCommand() *cli.Command {
 		Summary: "say what would change for a cluster to be as the stream graph says",
 		Example: "freshet topics plan -kafka.brokers kafka:9092 -contracts.file contracts.yaml",
 		Flags:   t.register,
-		Run: t.with(func(_ context.Context, _ *kadm.Client, changes []topology.Change, stdio *cli.Stdio) error {
+		Run: t.with(func(_ context.Context, _ *kgo.Client, changes []topology.Change, stdio *cli.Stdio) error {
 			return t.show(changes, stdio)
 		}),
 	}
@@ -45,16 +46,16 @@ func topicsApplyCommand() *cli.Command {
 with another number of partitions), nothing is changed and the exit status is 1.`,
 		Example: "freshet topics apply -kafka.brokers kafka:9092 -contracts.file contracts.yaml -topics.partitions 24 -topics.replication 3",
 		Flags:   t.register,
-		Run: t.with(func(ctx context.Context, adm *kadm.Client, changes []topology.Change, stdio *cli.Stdio) error {
+		Run: t.with(func(ctx context.Context, client *kgo.Client, changes []topology.Change, stdio *cli.Stdio) error {
 			if err := t.show(changes, stdio); err != nil {
 				return err
 			}
 			for _, c := range changes {
 				if c.Action == topology.Refuse {
-					return cli.Nof("%w", topology.Apply(ctx, adm, changes))
+					return cli.Nof("%w", topology.Apply(ctx, client, changes))
 				}
 			}
-			return topology.Apply(ctx, adm, changes)
+			return topology.Apply(ctx, client, changes)
 		}),
 	}
 }
@@ -67,7 +68,7 @@ func topicsVerifyCommand() *cli.Command {
 		About:   "Exit status 1 where it differs: the differences are the results.",
 		Example: "freshet topics verify -kafka.brokers kafka:9092 -contracts.file contracts.yaml",
 		Flags:   t.register,
-		Run: t.with(func(_ context.Context, _ *kadm.Client, changes []topology.Change, stdio *cli.Stdio) error {
+		Run: t.with(func(_ context.Context, _ *kgo.Client, changes []topology.Change, stdio *cli.Stdio) error {
 			if err := t.show(changes, stdio); err != nil {
 				return err
 			}
@@ -80,7 +81,7 @@ func topicsVerifyCommand() *cli.Command {
 }
 
 // with connects, compares, and hands the differences to do.
-func (t *topics) with(do func(context.Context, *kadm.Client, []topology.Change, *cli.Stdio) error) func(context.Context, []string, *cli.Stdio) error {
+func (t *topics) with(do func(context.Context, *kgo.Client, []topology.Change, *cli.Stdio) error) func(context.Context, []string, *cli.Stdio) error {
 	return func(ctx context.Context, args []string, stdio *cli.Stdio) error {
 		if len(args) > 0 {
 			return cli.Usagef("%q: it takes no arguments", args[0])
@@ -94,12 +95,11 @@ func (t *topics) with(do func(context.Context, *kadm.Client, []topology.Change, 
 			return err
 		}
 		defer client.Close()
-		adm := kadm.NewClient(client)
-		changes, err := topology.Plan(ctx, adm, graph, t.graph.dir())
+		changes, err := topology.Plan(ctx, kadm.NewClient(client), graph, t.graph.dir())
 		if err != nil {
 			return cli.Unavailable(err)
 		}
-		return do(ctx, adm, changes, stdio)
+		return do(ctx, client, changes, stdio)
 	}
 }
 

@@ -146,12 +146,11 @@ func (s *stage) load(ctx context.Context, broker string, now event.Time, send fu
 		return fmt.Errorf("connect to %s: %w", broker, err)
 	}
 	defer client.Close()
-	adm := kadm.NewClient(client)
-	changes, err := topology.Plan(ctx, adm, s.engine.Graph(), s.dir)
+	changes, err := topology.Plan(ctx, kadm.NewClient(client), s.engine.Graph(), s.dir)
 	if err != nil {
 		return err
 	}
-	if err := topology.Apply(ctx, adm, changes); err != nil {
+	if err := topology.Apply(ctx, client, changes); err != nil {
 		return err
 	}
 	if s.loader, err = loader.Open(ctx, access.Open(broker), s.engine.Graph()); err != nil {

@@ -38,6 +38,10 @@ test: ## Run all tests (about five minutes, more when everything has to be compi
 exact: ## Run the golden sets through the engine in every combination (up to an hour).
 	$(GO) test ./test/exact -count=1 -exact.full -timeout 60m
 
+.PHONY: answers
+answers: ## Ask a running engine for every use of the golden sets, by check and by explain (a minute).
+	GOGC=400 $(GO) test ./test/answers -count=1 -v -timeout 30m -run '^TestAnswersAreTheGoldenLines$$' -answers.golden
+
 .PHONY: kafka-start
 kafka-start: ## Start a real Kafka on 127.0.0.1:9092 (KAFKA_N=3: three brokers), data under build/.
 	@$(KAFKA) start -brokers $(KAFKA_N)

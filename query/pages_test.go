@@ -34,36 +34,20 @@ func TestExplanationsAreTheGoldenLines(t *testing.T) {
 	f := newFake(t, goldenDir+"/"+set+".contracts.yaml", testfile.Lines(t, goldenDir+"/"+set+".events.ndjson.gz"))
 	h := f.serve(t, Config{}).Handler(true)
 	asked, wrong, evidence := 0, 0, 0
-	for _, line := range testfile.Lines(t, goldenDir+"/"+set+".verdicts.ndjson.gz") {
-		var want map[string]any
-		if err := json.Unmarshal(line, &want); err != nil {
-			t.Fatal(err)
-		}
-		status, got := get(t, h, "/v1/decisions/"+url.PathEscape(want["workflow"].(string))+"/"+url.PathEscape(want["decision_id"].(string)))
+	for _, want := range golden.Decisions(t, goldenDir+"/"+set+".verdicts.ndjson.gz") {
+		status, got := get(t, h, "/v1/decisions/"+url.PathEscape(want[0]["workflow"].(string))+"/"+url.PathEscape(want[0]["decision_id"].(string)))
 		if status != http.StatusOK {
 			t.Fatalf("%d %v", status, got)
 		}
 		evidence += len(got["evidence"].([]any))
-		for _, u := range got["uses"].([]any) {
-			verdict := u.(map[string]any)["verdict"].(map[string]any)
-			if verdict["use"] != want["use"] {
-				continue
-			}
-			asked++
-			is := golden.Line(verdict, want)
-			for _, k := range []string{"workflow_type", "traffic_class"} {
-				is[k] = verdict[k]
-			}
-			is["cls"] = verdict["class"]
-			if !reflect.DeepEqual(is, want) {
-				if wrong++; wrong <= 3 {
-					g, _ := json.Marshal(is)
-					t.Errorf("\n got %s\nwant %s", g, line)
-				}
+		asked += len(want)
+		if is := golden.Explained(got); !reflect.DeepEqual(is, want) {
+			if wrong++; wrong <= 3 {
+				t.Errorf("\n got %v\nwant %v", is, want)
 			}
 		}
 	}
-	t.Logf("%d uses explained, %d wrong, %d pieces of evidence", asked, wrong, evidence)
+	t.Logf("%d uses explained, %d decisions wrong, %d pieces of evidence", asked, wrong, evidence)
 	if asked == 0 || evidence < asked {
 		t.Error("it proves little")
 	}

@@ -44,30 +44,3 @@ func Check(t testing.TB, w *freshness.Workflow, line map[string]any) (body strin
 	}
 	return string(b), said.HasBasedOn
 }
-
-// Line turns an answer into the form of a line; what an answer does not say is that line's own.
-func Line(answer, line map[string]any) map[string]any {
-	got := map[string]any{}
-	for _, k := range []string{"workflow", "workflow_type", "decision_id", "use", "traffic_class", "cls"} {
-		got[k] = line[k]
-	}
-	for _, k := range []string{"verdict", "reasons", "staleness_s", "age_s", "versions_behind", "cause", "owner"} {
-		got[k] = answer[k]
-	}
-	items := []any{}
-	list, _ := answer["items"].([]any)
-	for _, it := range list {
-		it := it.(map[string]any)
-		item := map[string]any{}
-		used, _ := it["used"].(map[string]any)
-		item["seq"] = used["seq"]
-		for _, k := range []string{"kind", "key", "verdict", "reasons", "staleness_s", "age_s", "versions_behind", "causes"} {
-			if v, ok := it[k]; ok {
-				item[k] = v
-			}
-		}
-		items = append(items, item)
-	}
-	got["items"] = items
-	return got
-}

@@ -11,6 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/freshet-io/freshet/internal/testfile"
+	"github.com/freshet-io/freshet/test/golden"
 )
 
 // Golden reads golden lines, by use.
@@ -96,7 +97,7 @@ func (v *Verdicts) take(r *kgo.Record) {
 	if !known {
 		first = revision
 	}
-	v.Last[key] = Verdict{revision, first, r.Partition, d, GoldenOf(d)}
+	v.Last[key] = Verdict{revision, first, r.Partition, d, golden.Of(d)}
 }
 
 // Until reads until a condition returns "", what is still missing, or ctx ends; the test then fails with what was missing.
@@ -185,25 +186,4 @@ func (v *Verdicts) report(lines map[string]map[string]any) {
 		}
 	}
 	t.Errorf("%d verdicts expected: %d missing, %d wrong, %d additional", len(lines), missing, wrong, extra)
-}
-
-// GoldenOf turns the data of a verdict record into the form of a golden line.
-func GoldenOf(d map[string]any) map[string]any {
-	line := map[string]any{"cls": d["class"]}
-	for _, k := range []string{"workflow", "workflow_type", "decision_id", "use", "traffic_class", "verdict", "reasons", "staleness_s", "age_s", "versions_behind", "cause", "owner"} {
-		line[k] = d[k]
-	}
-	items := []any{}
-	for _, it := range d["items"].([]any) {
-		it := it.(map[string]any)
-		item := map[string]any{"seq": it["used"].(map[string]any)["seq"]}
-		for _, k := range []string{"kind", "key", "verdict", "reasons", "staleness_s", "age_s", "versions_behind", "causes"} {
-			if v, ok := it[k]; ok {
-				item[k] = v
-			}
-		}
-		items = append(items, item)
-	}
-	line["items"] = items
-	return line
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/freshet-io/freshet/test/buckets"
+	lines "github.com/freshet-io/freshet/test/golden"
 	"github.com/freshet-io/freshet/test/harness"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
@@ -85,7 +86,7 @@ func (l *ledger) take(r *kgo.Record) {
 		l.fault("%s: revision %d after %d at %s/%d/%d", use, revision, before, r.Topic, r.Partition, r.Offset)
 	}
 	l.revision[use] = revision
-	l.last[use] = harness.GoldenOf(d)
+	l.last[use] = lines.Of(d)
 	l.verdicts[use] = buckets.Verdict{Partition: r.Partition, Data: d}
 }
 

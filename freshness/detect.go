@@ -316,7 +316,26 @@ func (d *Detector) judge(j *judging, h *Holding) (iv *ItemVerdict, crossing even
 	if iv == nil || iv.Verdict == IsStale && iv.Reasons != RetractedVersion {
 		return iv, forever
 	}
-	return iv, seen.crossing(iv, &p.bounds)
+	crossing = seen.crossing(iv, &p.bounds)
+	if iv.HasSeq && h.contested(j.t) {
+		crossing = min(crossing, seen.slips(iv.Seq, p.history))
+	}
+	return iv, crossing
+}
+
+// contested says whether several loads of the latest instant, t or earlier, compete, and one of them goes by a version string: which of them
+// is in use may then change with time.
+func (h *Holding) contested(t event.Time) bool {
+	n := h.loadsUpTo(t)
+	if n < 2 || h.Loads[n-2].Time != h.Loads[n-1].Time {
+		return false
+	}
+	for i := n - 1; i >= 0 && h.Loads[i].Time == h.Loads[n-1].Time; i-- {
+		if !h.Loads[i].Ref.HasSeq {
+			return true
+		}
+	}
+	return false
 }
 
 // why says what ended a detection at an instant.
@@ -476,6 +495,25 @@ func (w *view) nth(seq, n int64) event.Time {
 		n -= left
 	}
 	return forever
+}
+
+// slips returns the first instant after the view's at which a version string that means a seq may mean it no longer: once as many newer versions
+// as the history has room for are in force, or, for one that came into force after the load only, once the history leaves the first version
+// out. From then on it means none, so that no other load of the instant can come to be the one in use before.
+func (w *view) slips(seq int64, history int) event.Time {
+	if history <= 0 {
+		history = DefaultHistory
+	}
+	next := forever
+	if w.item.Len() <= history {
+		return next
+	}
+	for _, above := range [...]int64{seq, w.item.blocks[0].entries[0].seq} {
+		if at := w.nth(above, int64(history)); at < forever && at >= w.at {
+			next = min(next, at+1)
+		}
+	}
+	return next
 }
 
 // retractsAbove says whether a version after a seq is a retraction.

@@ -269,6 +269,61 @@ func TestDetections(t *testing.T) {
 	}
 }
 
+// contestedHistory is of a workflow that loads one item again and again in events that name it several times, from a source of which a use
+// sees little: which REF is in use changes as versions come into force, also where nothing else happens.
+func contestedHistory(seed uint64) detectHistory {
+	r := rand.New(rand.NewPCG(seed, 8))
+	h := detectHistory{since: []event.Time{0}, end: randomStart + 50}
+	instant := func() event.Time { return randomStart + event.Time(r.IntN(30)) }
+	happens := func(kind event.Type, at event.Time, e event.Event) {
+		e.Type, e.Time, e.Appended, e.Source, e.Subject, e.WorkflowType = kind, at, at, "/s", "w0", "alpha"
+		e.ID = fmt.Sprint(len(h.events))
+		h.events = append(h.events, e)
+	}
+	happens(event.TaskStarted, randomStart, event.Event{})
+	for range 1 + r.IntN(3) {
+		var e event.Event
+		for range 2 + r.IntN(4) {
+			ref := event.Ref{Kind: "a", Key: "x", Version: fmt.Sprint("v", r.IntN(4)), HasSeq: r.IntN(4) == 0, HasAsOf: r.IntN(3) > 0, AsOf: instant()}
+			ref.Seq = int64(r.IntN(6))
+			e.Refs = append(e.Refs, ref)
+		}
+		happens(event.ContextLoaded, instant(), e)
+	}
+	for range 2 + r.IntN(6) {
+		happens(event.SourceUpdated, instant(), event.Event{Kind: "a", Key: "x", Seq: int64(r.IntN(6)), Version: fmt.Sprint("v", r.IntN(4)),
+			EffectiveAt: instant(), Change: event.Change(r.IntN(9) / 8)})
+	}
+	bound := func(n int) naiveBound { return naiveBound{Set: r.IntN(2) == 0, Value: int64(r.IntN(n))} }
+	h.naive = []naiveContract{{
+		Contexts:  map[string]freshness.Context{"a": {Owner: "one", ServingOwner: "one", Basis: freshness.Basis(r.IntN(2)), History: 1 + r.IntN(3), VersionsLimit: 16384}},
+		Workflows: map[string]naiveWorkflow{"alpha": {Owner: "one", Bounds: map[string]naiveBounds{"a": {bound(12), bound(3), bound(20)}}}},
+	}}
+	h.Seed = seed
+	return h
+}
+
+// TestTimeChangesWhichLoadIsInUse is TestDetections where loads of one instant compete.
+func TestTimeChangesWhichLoadIsInUse(t *testing.T) {
+	found := 0
+	for i := range *randomHistories / 10 {
+		seed := *randomSeed + uint64(i)
+		h := contestedHistory(seed)
+		want := h.naiveDetections(h.end)
+		found += len(want)
+		h.deadlines(t)
+		if got := h.atOnce(t); !slices.Equal(got, want) {
+			t.Fatalf("seed %d, all at once:\n got %v\nwant %v; repeat with\n\tgo test ./freshness -run 'TestTimeChangesWhichLoadIsInUse$' -seed %d -histories 10", seed, got, want, seed)
+		}
+		if got := h.stepByStep(t, rand.New(rand.NewPCG(seed, 100)), map[string]int{}); !slices.Equal(got, want) {
+			t.Fatalf("seed %d, step by step:\n got %v\nwant %v; repeat with\n\tgo test ./freshness -run 'TestTimeChangesWhichLoadIsInUse$' -seed %d -histories 10", seed, got, want, seed)
+		}
+	}
+	if *randomHistories >= 4000 && found < 200 {
+		t.Fatalf("%d detections: the test proves little", found)
+	}
+}
+
 // A change of a source may have been read, and not been driven through the workflows that hold it, when an event of one of them has it looked
 // at: what is found then began when it did, not with that event, and is not taken back later.
 func TestAChangeThatIsNotDrivenYet(t *testing.T) {
@@ -310,8 +365,8 @@ func TestAChangeThatIsNotDrivenYet(t *testing.T) {
 	}
 }
 
-func (h *detectHistory) atOnce(t *testing.T) []naiveDetection {
-	t.Helper()
+// folded returns what all events come to.
+func (h *detectHistory) folded() (*freshness.Facts, *freshness.Workflow) {
 	facts, w, lim := freshness.NewFacts(), freshness.NewWorkflow("w0"), freshness.DefaultLimits()
 	for i := range h.events {
 		if e := h.events[i]; e.Type.Category() == event.Source {
@@ -320,6 +375,44 @@ func (h *detectHistory) atOnce(t *testing.T) []naiveDetection {
 			w.Fold(&e, freshness.Position{}, &lim)
 		}
 	}
+	return facts, w
+}
+
+// deadlines holds the next deadline of what is asked at each instant to what is answered at all later ones. The workflow has one item.
+func (h *detectHistory) deadlines(t *testing.T) {
+	t.Helper()
+	facts, w := h.folded()
+	c, end := h.contracts().At(0), h.end+50
+	type answer struct {
+		use, item freshness.VerdictKind
+		seq       int64 // of an item that is not fresh: to hold another version is something else, too
+		known     bool
+	}
+	var v freshness.Verdict
+	ask := func(x event.Time) answer {
+		w.JudgeAt(x, "", facts, c, &v)
+		if len(v.Items) == 0 || v.Items[0].Verdict == freshness.IsFresh {
+			return answer{use: v.Kind, item: freshness.IsFresh}
+		}
+		return answer{v.Kind, v.Items[0].Verdict, v.Items[0].Seq, v.Items[0].HasSeq}
+	}
+	next, turns, later := event.Time(0), false, ask(end)
+	for x := end - 1; x >= randomStart-1; x-- {
+		now := ask(x)
+		if now != later {
+			next, turns = x+1, true
+		}
+		at, ok := w.NextDeadline(&freshness.Question{At: x}, facts, c, &v)
+		if ok != turns || ok && at != next {
+			t.Fatalf("seed %d, asked at %d: turns at %d (%v), not at %d (%v)", h.Seed, x-randomStart, next-randomStart, turns, at-randomStart, ok)
+		}
+		later = now
+	}
+}
+
+func (h *detectHistory) atOnce(t *testing.T) []naiveDetection {
+	t.Helper()
+	facts, w := h.folded()
 	d := freshness.Detector{Sources: facts, Contracts: h.contracts(), Idle: h.idle}
 	d.Detect(w, math.MinInt64/2, func(string, string) event.Time { return h.end })
 	b, err := json.Marshal(w)

@@ -10,6 +10,8 @@
 //
 //   - Decision events that are equal in time, id, source and data are ordered by traffic class, then by traceparent.
 //   - Steps that are equal in time and id are ordered by type, then by call id. What opens after the end of the task is open.
+//   - Loads of an item that are equal in time, resolved seq, id and as_of are ordered by whether their REF has a seq, then by its version string:
+//     nothing is judged by that, but a detection names it.
 //   - Items without a known seq come before those with one; of equal ones those that based_on names first come first.
 //   - An open workflow has had its task.started; the first end, by time and id, ends it for good.
 //   - Where limits leave loads out, items without a certain load are left out of the verdict, which is unknown (history_truncated) unless

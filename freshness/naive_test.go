@@ -456,7 +456,7 @@ func (j *naiveJudge) useSet(workflow string, use event.Event, owner string) []na
 		j.reach(instant && u.resolved && set[i].resolved && u.seq != set[i].seq, "loads at the same instant, by seq")
 		j.reach(instant && u.ref.HasSeq != set[i].ref.HasSeq && u.seq != set[i].seq, "loads at the same instant, by a resolved seq")
 		j.reach(instant && u.seq == set[i].seq && u.load.ID != set[i].load.ID, "loads at the same instant, by id")
-		j.reach(last && u.ref.HasAsOf && set[i].ref.HasAsOf && c != 0, "loads at the same instant, by as_of")
+		j.reach(last && u.ref.HasAsOf && set[i].ref.HasAsOf && u.ref.AsOf != set[i].ref.AsOf, "loads at the same instant, by as_of")
 		j.reach(last && u.ref.HasAsOf != set[i].ref.HasAsOf, "loads at the same instant, one with as_of")
 		if c > 0 {
 			set[i] = u
@@ -481,7 +481,8 @@ func (j *naiveJudge) loads(workflow string, t event.Time, owner string) []naiveU
 	return loads
 }
 
-// naiveLater orders the loads of one item: by time, resolved seq, the event's id and as_of. What is not there is smallest.
+// naiveLater orders the loads of one item: by time, resolved seq, the event's id and as_of. What is not there is smallest. Where all that is the
+// same, and none is resolved, nothing but the version string tells them apart; nothing is judged by it, but it is shown.
 func naiveLater(a, b naiveUsed) int {
 	present := func(a, b bool) int {
 		switch {
@@ -495,7 +496,8 @@ func naiveLater(a, b naiveUsed) int {
 	return naiveOrder(naiveCompare(a.load.Time, b.load.Time),
 		present(a.resolved, b.resolved), naiveCompare(a.seq, b.seq),
 		strings.Compare(a.load.ID, b.load.ID),
-		present(a.ref.HasAsOf, b.ref.HasAsOf), naiveCompare(a.ref.AsOf, b.ref.AsOf))
+		present(a.ref.HasAsOf, b.ref.HasAsOf), naiveCompare(a.ref.AsOf, b.ref.AsOf),
+		strings.Compare(a.ref.Version, b.ref.Version))
 }
 
 // dropped reports whether the workflow dropped an item after that load and not after t.

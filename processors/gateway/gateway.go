@@ -121,16 +121,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	return nil
 }
 
-// restoreWait is how long brokers may wait with an answer that would be empty while rows are restored. Sarama ends a restore with the answer
-// to its last fetch, when there is nothing more to come.
-const restoreWait = 10 * time.Millisecond
-
 func (g *Gateway) runOnce(ctx context.Context) error {
-	reading, err := g.cfg.Sarama(g.cluster, "")
-	if err != nil {
-		return err
-	}
-	reading.Consumer.MaxWaitTime = restoreWait
 	processor, err := goka.NewProcessor(g.cluster.Addrs, g.graph(),
 		goka.WithClientID(g.spec.Instance),
 		goka.WithLogger(gokaLogger{g.logger}),
@@ -139,7 +130,7 @@ func (g *Gateway) runOnce(ctx context.Context) error {
 		goka.WithStorageBuilder(g.storage),
 		goka.WithTopicManagerBuilder(g.topicManager),
 		goka.WithConsumerGroupBuilder(g.consumerGroup),
-		goka.WithConsumerSaramaBuilder(goka.SaramaConsumerBuilderWithConfig(reading)),
+		goka.WithConsumerSaramaBuilder(g.logs.ConsumerBuilder()),
 		goka.WithProducerBuilder(func([]string, string, func() hash.Hash32) (goka.Producer, error) { return producer{}, nil }),
 	)
 	if err != nil {

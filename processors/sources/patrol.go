@@ -13,8 +13,7 @@ import (
 const patrolPace = 5 * time.Second
 
 // patrol ends the reading, by stall, when a partition stands still although its log goes on. It is a precaution: a reading that ends
-// without a word has not been reproduced, goka has read on above a log's new start by itself. Where it does so before the patrol has seen the
-// partition stand still, items that only the cut part named stay known until the next start.
+// without a word has not been reproduced.
 func (v *View) patrol(ctx context.Context, logs *tail.Logs, ready func() bool, stall func(error)) {
 	tick := time.NewTicker(v.pace)
 	defer tick.Stop()

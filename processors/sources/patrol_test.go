@@ -18,7 +18,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// TestViewReadsOnAboveACut cuts off the log of the table above where the view stands. Goka's reading ends then without a word: the view has
+// TestViewReadsOnAboveACut cuts off the log of the table above where the view stands. Goka's reading ends then: the view has
 // to find out, read on where the log begins now, and forget what it no longer tells of.
 func TestViewReadsOnAboveACut(t *testing.T) {
 	const topic = "table"
@@ -65,8 +65,6 @@ func TestViewReadsOnAboveACut(t *testing.T) {
 	})
 	cfg := goka.DefaultConfig()
 	cfg.Version, cfg.Consumer.IsolationLevel = sarama.V3_0_0_0, sarama.ReadCommitted
-	cfg.ChannelBufferSize, cfg.Consumer.Fetch.Default = 1, 4096
-	cfg.Consumer.MaxProcessingTime = time.Hour
 	put("lost", 1, 0)
 	ended := make(chan error, 1)
 	go func() { ended <- view.Run(ctx, fake.ListenAddrs(), cfg, logs) }()
@@ -79,8 +77,8 @@ func TestViewReadsOnAboveACut(t *testing.T) {
 	until(ctx, t, func() bool { return view.Item("policy", "lost").Len() == 1 })
 	put("hold", 1, 0)
 	<-held
-	for n := range 40 {
-		put(fmt.Sprint("passed-", n), 1, 4096)
+	for n := range 200 { // more than is read ahead
+		put(fmt.Sprint("passed-", n), 1, 128<<10)
 	}
 	adm := kadm.NewClient(client)
 	ends, err := adm.ListEndOffsets(ctx, topic)

@@ -197,10 +197,10 @@ func (v *View) ChangedSince(offsets []int64, place func(kind, key string) int32,
 
 // ---- reading the table
 
-// Run reads the table until ctx ends. A goka View ends with an error or, when its partition's log was cut below it, silently: then it is
-// built again.
+// Run reads the table until ctx ends. A goka View ends when a partition cannot be read on, for its log was cut below it: then it is built again. Brokers
+// that are gone do not end it.
 func (v *View) Run(ctx context.Context, brokers []string, cfg *sarama.Config, logs *tail.Logs) error {
-	retry := backoff.New(ctx, backoff.Config{MinBackoff: 100 * time.Millisecond, MaxBackoff: 5 * time.Second})
+	retry := backoff.New(ctx, backoff.Config{MinBackoff: 100 * time.Millisecond, MaxBackoff: 2 * time.Second}) // whoever owns workflows waits for the view
 	for ctx.Err() == nil {
 		err := v.read(ctx, brokers, cfg, logs)
 		if ctx.Err() != nil {
@@ -214,10 +214,8 @@ func (v *View) Run(ctx context.Context, brokers []string, cfg *sarama.Config, lo
 
 func (v *View) read(ctx context.Context, brokers []string, cfg *sarama.Config, logs *tail.Logs) error {
 	view, err := goka.NewView(brokers, goka.Table(v.table), tableCodec{},
-		goka.WithViewAutoReconnect(),
-		goka.WithViewBackoffBuilder(reconnect),
 		goka.WithViewLogger(quiet{v.logger}),
-		goka.WithViewConsumerSaramaBuilder(goka.SaramaConsumerBuilderWithConfig(cfg)),
+		goka.WithViewConsumerSaramaBuilder(logs.ConsumerBuilder()),
 		goka.WithViewTopicManagerBuilder(func(brokers []string) (goka.TopicManager, error) {
 			inner, err := goka.NewTopicManager(brokers, cfg, goka.NewTopicManagerConfig())
 			if err != nil {
@@ -249,12 +247,6 @@ func (v *View) read(ctx context.Context, brokers []string, cfg *sarama.Config, l
 		return err
 	}
 	return context.Cause(reading)
-}
-
-// reconnect says how long a partition waits before it reads on after its broker was gone. Goka's own pauses grow to two minutes, and whoever
-// owns workflows waits for the view once the brokers are back.
-func reconnect() (goka.Backoff, error) {
-	return goka.NewSimpleBackoff(250*time.Millisecond, 2*time.Second), nil
 }
 
 // apply takes one record of the table. A record that cannot be read is said aloud and skipped: it must not stop the instance, and the

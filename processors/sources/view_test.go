@@ -181,24 +181,6 @@ func TestKindLifeWaitsForAClockThatStands(t *testing.T) {
 	}
 }
 
-// However long the brokers were gone, the view is read on soon after they are back.
-func TestPausesOfTheViewDoNotGrow(t *testing.T) {
-	pauses, err := reconnect()
-	if err != nil {
-		t.Fatal(err)
-	}
-	last := time.Duration(0)
-	for range 1000 {
-		last = pauses.Duration()
-		if last > 2*time.Second {
-			t.Fatalf("a partition waits %v", last)
-		}
-	}
-	if last < time.Second {
-		t.Errorf("after 1000 attempts brokers that are gone are asked every %v", last)
-	}
-}
-
 // What the view keeps is not part of the fetch that it came with: a few bytes, or an empty string that begins in it, would keep all of it.
 func TestTheViewKeepsNothingOfARecord(t *testing.T) {
 	for name, e := range map[string]*event.Event{"with all names": update(1, 1000), "with as few as may be": update(1, 1000)} {

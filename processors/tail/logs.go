@@ -28,6 +28,7 @@ func (tp TopicPartition) String() string {
 // Logs answers questions about the ends of logs. It is safe for concurrent use.
 type Logs struct {
 	cl     *kgo.Client
+	opts   []kgo.Opt // of the client
 	logger log.Logger
 	fence  Fence
 	now    func() time.Time
@@ -51,7 +52,7 @@ func New(seeds []string, logger log.Logger, opts ...kgo.Opt) (*Logs, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make a client for the ends of logs on %v: %w", seeds, err)
 	}
-	return &Logs{cl: cl, logger: logger, now: time.Now, until: context.Background()}, nil
+	return &Logs{cl: cl, opts: all, logger: logger, now: time.Now, until: context.Background()}, nil
 }
 
 // Close closes the client; calls that wait return with an error. It closes everything derived by Fencing and Until as well.

@@ -40,7 +40,7 @@ func recovered(t *testing.T, r *rig, l *Logs, topic string) int {
 	v, err := goka.NewView(r.seeds, goka.Table(topic), new(codec.String),
 		goka.WithViewTopicManagerBuilder(builder),
 		goka.WithViewStorageBuilder(storage.MemoryBuilder()),
-		goka.WithViewConsumerSaramaBuilder(goka.SaramaConsumerBuilderWithConfig(saramaConfig())),
+		goka.WithViewConsumerSaramaBuilder(l.ConsumerBuilder()),
 		goka.WithViewLogger(log.New(io.Discard, "", 0)))
 	if err != nil {
 		t.Fatal(err)

@@ -29,7 +29,8 @@ func benchRestoreCommand() *cli.Command {
 		Summary: "measure how long an engine takes to be ready again",
 		About: `Has many open workflows, ends the engine, and starts it again: once with its rows as they are (warm), and once without them, so that
 they come back from the changelog (cold). Says how long it took to be ready from the moment when the group had assigned the partitions, and
-how fast the changelog was restored beside how fast it can be read by sarama when nothing is done with it.`,
+how fast the changelog was restored beside how fast it can be read by sarama when nothing is done with it. The changelog is not compacted
+meanwhile: sarama cannot go on behind a large batch of which compaction has left little.`,
 		Example: "freshet bench restore -kafka.brokers 127.0.0.1:9092 -restore.workflows 1000000",
 		Flags: func(f *flag.FlagSet) {
 			b.register(f)
@@ -53,6 +54,9 @@ func (b *benchRestore) run(ctx context.Context, args []string, stdio *cli.Stdio)
 		return err
 	}
 	defer func() { err = errors.Join(err, site.close()) }()
+	if err := site.keepWhole(ctx, site.graph.Workflows.Table); err != nil {
+		return cli.Unavailable(err)
+	}
 	if err := b.fill(ctx, site, stdio); err != nil {
 		return err
 	}

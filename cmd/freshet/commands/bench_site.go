@@ -73,6 +73,7 @@ type site struct {
 	graph   *topology.Graph
 	now     func() time.Time
 	routes  []query.Route // more of the engine's HTTP server
+	named   bool          // the brokers are
 	undo    []func() error
 }
 
@@ -97,8 +98,8 @@ func (s *site) lay(ctx context.Context, contract string) error {
 	if err := os.WriteFile(s.cfg.ContractsFile, []byte(contract), 0o600); err != nil {
 		return fmt.Errorf("write the contract: %w", err)
 	}
-	named := s.cfg.Brokers != ""
-	if named {
+	s.named = s.cfg.Brokers != ""
+	if s.named {
 		s.cfg.Topics.Prefix += fmt.Sprintf("bench-%s.", strconv.FormatInt(s.now().UnixNano(), 36))
 	} else if err := s.embed(ctx); err != nil {
 		return err
@@ -111,7 +112,7 @@ func (s *site) lay(ctx context.Context, contract string) error {
 	if s.cluster, err = (&kafkaFlags{brokers: s.cfg.Brokers, access: s.cfg.Access}).cluster(); err != nil {
 		return err
 	}
-	if named {
+	if s.named {
 		s.undo = append(s.undo, s.deleteTopics)
 	}
 	return cli.Unavailable(bench.CreateTopics(ctx, s.cluster, s.graph))
@@ -134,17 +135,38 @@ func (s *site) embed(ctx context.Context) error {
 }
 
 func (s *site) deleteTopics() error {
+	var names []string
+	for _, t := range s.graph.Topics() {
+		names = append(names, t.Name)
+	}
+	return s.admin(func(admin *kadm.Client) error {
+		_, err := admin.DeleteTopics(context.Background(), names...)
+		return err
+	})
+}
+
+// keepWhole keeps a real Kafka from compacting a topic. (An embedded broker's compaction leaves nothing that takes long to read.)
+func (s *site) keepWhole(ctx context.Context, topic string) error {
+	if !s.named {
+		return nil
+	}
+	week := strconv.FormatInt((7 * 24 * time.Hour).Milliseconds(), 10)
+	return s.admin(func(admin *kadm.Client) error {
+		changed, err := admin.AlterTopicConfigs(ctx, []kadm.AlterConfig{{Op: kadm.SetConfig, Name: "min.compaction.lag.ms", Value: &week}}, topic)
+		if err == nil {
+			_, err = changed.On(topic, func(r *kadm.AlterConfigsResponse) error { return r.Err })
+		}
+		return err
+	})
+}
+
+func (s *site) admin(f func(*kadm.Client) error) error {
 	client, err := kgo.NewClient(s.cluster.Kgo()...)
 	if err != nil {
 		return fmt.Errorf("connect to %s: %w", s.cluster, err)
 	}
 	defer client.Close()
-	var names []string
-	for _, t := range s.graph.Topics() {
-		names = append(names, t.Name)
-	}
-	_, err = kadm.NewClient(client).DeleteTopics(context.Background(), names...)
-	return err
+	return f(kadm.NewClient(client))
 }
 
 func (s *site) close() error {

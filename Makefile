@@ -88,9 +88,14 @@ API_PYTHON := build/api
 .PHONY: test-api
 test-api: export FRESHET_PYTHON ?= try
 test-api: build ## Fuzz the HTTP API by its OpenAPI document, call its tools with a client of MCP, and look at its page in Chromium if that is there (needs Python 3.10 or later, and PyPI; some minutes).
-	@mkdir -p build; if ! { python3 -m venv $(API_PYTHON) && $(API_PYTHON)/bin/pip install --quiet --disable-pip-version-check -r test/api/requirements.txt; } >build/api.log 2>&1; then \
+	@mkdir -p build; if ! { python3 -m venv $(API_PYTHON) && $(API_PYTHON)/bin/pip install --quiet --disable-pip-version-check --retries 10 -r test/api/requirements.txt; } >build/api.log 2>&1; then \
 		echo "NOT TESTED: the HTTP API by schemathesis and a client of MCP; they could not be had (build/api.log)" >&2; [ "$$FRESHET_PYTHON" != require ]; exit; \
 	fi; FRESHET_BIN=$(CURDIR)/$(BIN) $(API_PYTHON)/bin/python test/api/live.py $(SEED)
+
+.PHONY: test-api-short
+test-api-short: export FRESHET_FUZZ := short
+test-api-short: SEED := 1
+test-api-short: test-api ## A part of it, in a minute: 25 examples of a fixed seed, and the tools; no boundaries, no browser.
 
 .PHONY: torture
 torture: export FRESHET_KAFKA ?= try

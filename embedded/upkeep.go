@@ -32,8 +32,6 @@ type upkept struct {
 const (
 	segmentBytes = 32 << 20
 	sizesFile    = "compacted.json"
-	// A partition is compacted when it is this large, and twice as large as the last compaction has left it.
-	worthCompacting = 8 << 20
 )
 
 // repair makes every partition what it would be had the broker aborted the open transactions and stopped in order. The broker can do

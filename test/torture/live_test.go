@@ -4,11 +4,13 @@ package torture
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/freshet-io/freshet/cmd/freshet/loader"
@@ -35,14 +37,19 @@ func (w *world) live(begin time.Time, within time.Duration) {
 		return from + event.Time(float64(t-first)/span*float64(within.Milliseconds()))
 	}
 	var all bytes.Buffer
+	at := map[string]event.Time{}
 	for i, line := range w.lines {
 		moved, err := retime.Append(nil, line, move)
+		if err == nil {
+			at[string(moved)], err = happens(moved)
+		}
 		if err != nil {
 			w.t.Fatal(err)
 		}
 		w.lines[i] = moved
 		all.Write(append(moved, '\n'))
 	}
+	slices.SortStableFunc(w.lines, func(a, b []byte) int { return cmp.Compare(at[string(a)], at[string(b)]) })
 	file := filepath.Join(w.dir, "live.ndjson")
 	if err := os.WriteFile(file, all.Bytes(), 0o644); err != nil {
 		w.t.Fatal(err)
@@ -62,6 +69,7 @@ const playGap = 100 * time.Millisecond
 
 // play loads each event when its time has come, in the background.
 func (w *world) play(ctx context.Context) *feeder {
+	w.played = true
 	f := &feeder{done: make(chan error, 1)}
 	go func() { f.done <- w.playAll(ctx) }()
 	return f
@@ -107,23 +115,32 @@ func (w *world) playAll(ctx context.Context) error {
 	return nil
 }
 
-// due returns how many of the events have happened.
+// due returns how many of the events, which are in the order in which they happen, have happened.
 func (w *world) due(lines [][]byte) (int, error) {
 	now := event.Of(time.Now())
 	for n, line := range lines {
-		var head struct{ Time, RecordedTime string }
-		if err := json.Unmarshal(line, &head); err != nil {
+		at, err := happens(line)
+		if err != nil {
 			return 0, err
-		}
-		at, _ := event.ParseTime(head.Time)
-		if recorded, ok := event.ParseTime(head.RecordedTime); ok {
-			at = max(at, recorded)
 		}
 		if at > now {
 			return n, nil
 		}
 	}
 	return len(lines), nil
+}
+
+// happens says when an event is there to be written.
+func happens(line []byte) (event.Time, error) {
+	var head struct{ Time, RecordedTime string }
+	if err := json.Unmarshal(line, &head); err != nil {
+		return 0, err
+	}
+	at, _ := event.ParseTime(head.Time)
+	if recorded, ok := event.ParseTime(head.RecordedTime); ok {
+		at = max(at, recorded)
+	}
+	return at, nil
 }
 
 func put(ctx context.Context, l *loader.Loader, lines [][]byte) error {

@@ -51,6 +51,7 @@ type world struct {
 	want      map[string]map[string]any
 	lines     [][]byte
 	instances []*instance
+	played    bool // events are loaded as they happen
 }
 
 // newWorld makes the topics. No instance runs yet.

@@ -31,7 +31,7 @@ var (
 )
 
 // own are flags with a dot that are no command's own: of the tests, and what every command with a configuration file takes.
-var own = []string{"exact.full", "exact.brokers", "soak.speed", "soak.heap", "config.file"}
+var own = []string{"exact.full", "exact.brokers", "soak.speed", "soak.heap", "torture.kills", "config.file"}
 
 // A document that names a command, or a flag of one, names one that there is.
 func TestDocsNameCommandsAndFlagsThatExist(t *testing.T) {

@@ -28,42 +28,47 @@ type taken struct {
 	barrier uint64
 }
 
-// barrier takes what all partitions have, between units: each partition's lock is held from the start of a unit to its mark.
+// barrier takes what each partition has, between units: a partition's lock is held from the start of a unit to its mark. Partitions are taken one
+// after the other and the others work on, for a transaction needs no common instant of them: it has a whole number of units of each.
 func (s *session) barrier() ([]taken, error) {
-	for _, p := range s.order {
-		p.mu.Lock()
-	}
-	defer func() {
-		for _, p := range s.order {
-			p.mu.Unlock()
-		}
-	}()
 	all := make([]taken, 0, len(s.order))
 	for _, p := range s.order {
-		if p.broken || p.held.Load() != nil {
-			continue
+		t, err := s.take(p)
+		if err != nil {
+			return nil, err
 		}
-		if len(p.recs) > 0 || p.Rows != nil && p.Rows.Dirty() > 0 || slices.Contains(p.marked, true) {
-			s.g.group.Seal(p)
+		if t.p != nil {
+			all = append(all, t)
 		}
-		p.barriers++
-		t := taken{p: p, barrier: p.barriers, recs: p.recs, next: slices.Clone(p.next), newest: slices.Clone(p.newest), marked: slices.Clone(p.marked)}
-		p.recs = nil
-		clear(p.marked)
-		if p.Rows != nil {
-			writes, err := p.Rows.Seal()
-			if err != nil {
-				return nil, fmt.Errorf("%w: %w", errRows, err)
-			}
-			t.writes = writes
-			p.Rows.Evict()
-		}
-		p.counted = 0
-		all = append(all, t)
 	}
-	s.size.Store(0)
-	s.bytes.Store(0)
 	return all, nil
+}
+
+// take takes what a partition has, nothing if it is held back.
+func (s *session) take(p *Partition) (t taken, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s.size.Add(-int64(p.sized))
+	s.bytes.Add(-int64(p.weighed))
+	p.sized, p.weighed = 0, 0
+	if p.broken || p.held.Load() != nil {
+		return t, nil
+	}
+	if len(p.recs) > 0 || p.Rows != nil && p.Rows.Dirty() > 0 || slices.Contains(p.marked, true) {
+		s.g.group.Seal(p)
+	}
+	p.barriers++
+	t = taken{p: p, barrier: p.barriers, recs: p.recs, next: slices.Clone(p.next), newest: slices.Clone(p.newest), marked: slices.Clone(p.marked)}
+	p.recs = nil
+	clear(p.marked)
+	if p.Rows != nil {
+		if t.writes, err = p.Rows.Seal(); err != nil {
+			return t, fmt.Errorf("%w: %w", errRows, err)
+		}
+		p.Rows.Evict()
+	}
+	p.counted = 0
+	return t, nil
 }
 
 // commit makes what the partitions have done since the last one visible, durable and final, all together; then it tries again what was

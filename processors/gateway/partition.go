@@ -58,7 +58,9 @@ type Partition struct {
 	newest   []int64 // per input: greatest record time applied
 	marked   []bool  // per input: next has moved since the last barrier
 	units    chan *Unit
-	counted  int // records of this partition that are in session.size
+	counted  int // records since it was taken last
+	sized    int // of them, in session.size
+	weighed  int // bytes of it that are in session.bytes
 
 	committed []atomic.Int64 // per input: position that is committed, -1 before it is claimed
 }
@@ -134,6 +136,7 @@ func (p *Partition) mark() {
 	}
 	grown, bytes := size-p.counted, p.bytes
 	p.counted, p.bytes = size, 0
+	p.sized, p.weighed = p.sized+grown, p.weighed+bytes
 	p.inUnit = false
 	p.mu.Unlock()
 	p.outstanding.Add(-int64(n))

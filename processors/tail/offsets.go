@@ -26,6 +26,19 @@ func (l *Logs) Starts(ctx context.Context, tps []TopicPartition) (map[TopicParti
 	return l.listOffsets(ctx, tps, earliest, false)
 }
 
+// Since returns the offset of the first record of a partition that is not older than an instant in milliseconds: its end, as a reader of committed
+// records sees it, if there is none.
+func (l *Logs) Since(ctx context.Context, tp TopicPartition, instant int64) (int64, error) {
+	offset, err := l.offset(ctx, tp, max(instant, 0), true)
+	if err == nil && offset < 0 {
+		offset, err = l.offset(ctx, tp, latest, true)
+	}
+	if err != nil {
+		return 0, fmt.Errorf("find the records of %s since %d: %w", tp, instant, err)
+	}
+	return offset, nil
+}
+
 func (l *Logs) listOffsets(ctx context.Context, tps []TopicPartition, at int64, committed bool) (map[TopicPartition]int64, error) {
 	offsets := make(map[TopicPartition]int64, len(tps))
 	if len(tps) == 0 {

@@ -215,6 +215,27 @@ func TestNextAboveTheEnd(t *testing.T) {
 	})
 }
 
+func TestSince(t *testing.T) {
+	onBrokers(t, func(t *testing.T, r *rig) {
+		topic, now := r.topic(t, 2), time.Now()
+		for n := range 3 {
+			rec := &kgo.Record{Topic: topic, Partition: 1, Value: []byte("v"), Timestamp: now.Add(time.Duration(n) * time.Second)}
+			if err := r.cl.ProduceSync(t.Context(), rec).FirstErr(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for after, want := range map[time.Duration]int64{-time.Hour: 0, 0: 0, 1500 * time.Millisecond: 2, time.Minute: 3, -time.Duration(1 << 62): 0} {
+			at := now.Add(after)
+			if got, err := r.logs(t).Since(within(t), TopicPartition{topic, 1}, at.UnixMilli()); err != nil || got != want {
+				t.Errorf("since %v after the first: %d, %v; want %d", after, got, err, want)
+			}
+		}
+		if got, err := r.logs(t).Since(within(t), TopicPartition{topic, 0}, now.UnixMilli()); err != nil || got != 0 {
+			t.Errorf("of an empty partition: %d, %v; want 0", got, err)
+		}
+	})
+}
+
 // TestPassingErrors has the brokers answer as they do while leaders move.
 func TestPassingErrors(t *testing.T) {
 	for _, passing := range []*kerr.Error{kerr.NotLeaderForPartition, kerr.OffsetNotAvailable, kerr.LeaderNotAvailable, kerr.UnknownTopicOrPartition} {

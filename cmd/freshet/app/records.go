@@ -11,7 +11,6 @@ import (
 	"github.com/freshet-io/freshet/processors/tail"
 	"github.com/freshet-io/freshet/query"
 	"github.com/freshet-io/freshet/topology"
-	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
@@ -79,18 +78,14 @@ const verdictsLimit = 500_000
 // Verdicts calls f with the data of the verdict records of a workflow that were written between two instants, oldest first.
 func (r *records) Verdicts(ctx context.Context, workflow string, from, to event.Time, f func(data []byte)) (whole bool, err error) {
 	partition := r.graph.Partitioner.PartitionString(workflow, r.graph.Workflows.Partitions)
-	offsets, err := kadm.NewClient(r.logs.Client()).ListOffsetsAfterMilli(ctx, int64(from), r.graph.Verdicts)
+	start, err := r.logs.Since(ctx, tail.TopicPartition{Topic: r.graph.Verdicts, Partition: partition}, int64(from))
 	if err != nil {
 		return false, err
-	}
-	start, ok := offsets.Lookup(r.graph.Verdicts, partition)
-	if !ok || start.Err != nil {
-		return false, start.Err
 	}
 	whole = true
 	n := 0
 	end := to.Go().Add(time.Second)
-	err = r.logs.Records(ctx, r.graph.Verdicts, partition, start.Offset, func(rec *kgo.Record) bool {
+	err = r.logs.Records(ctx, r.graph.Verdicts, partition, start, func(rec *kgo.Record) bool {
 		if n++; n > verdictsLimit {
 			whole = false
 			return true

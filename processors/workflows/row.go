@@ -218,7 +218,7 @@ func (r *row) held() []held {
 	for i := range r.w.Items {
 		loads := r.w.Items[i].Loads
 		hash := itemHash(r.w.Items[i].Kind, r.w.Items[i].Key)
-		for n := len(loads) - 1; n >= 0 && n >= len(loads)-heldLoads; n-- {
+		for n := len(loads) - 1; n >= 0 && (n >= len(loads)-heldLoads || loads[n].Time == loads[n+1].Time); n-- {
 			ref := &loads[n].Ref
 			h := held{hash: hash, named: !ref.HasSeq, seq: ref.Seq, item: i}
 			if h.named {
@@ -231,7 +231,8 @@ func (r *row) held() []held {
 	return slices.CompactFunc(list, func(a, b held) bool { return compareHeld(a, b) == 0 })
 }
 
-// heldLoads is how many of an item's loads are looked at.
+// heldLoads is how many of an item's loads are looked at, with all of the same instant as the oldest of them: one event may name an item in many
+// REFs, and which of them is in use may change.
 const heldLoads = 3
 
 // appendKinds appends the hashes of whole kinds: a heartbeat of one may change what is said of an item that no source has ever named.

@@ -111,6 +111,34 @@ func TestTheIndexFollowsTheRow(t *testing.T) {
 	}
 }
 
+// An event may name an item in many REFs, and any of them may come to be in use: all of them are held, beside the latest loads.
+func TestAllLoadsOfAnInstantAreHeld(t *testing.T) {
+	w, lim := freshness.NewWorkflow("wf"), freshness.DefaultLimits()
+	load := func(id string, at event.Time, seqs ...int64) {
+		e := event.Event{Type: event.ContextLoaded, ID: id, Time: at}
+		for _, seq := range seqs {
+			e.Refs = append(e.Refs, event.Ref{Kind: "policy", Key: "a", HasSeq: true, Seq: seq})
+		}
+		w.Fold(&e, freshness.Position{Topic: "t", Offset: at.Go().UnixMilli()}, &lim)
+	}
+	load("1", 10, 1)
+	load("2", 20, 2, 3, 4, 5, 6)
+	held := func() (seqs []int64) {
+		for _, h := range newRow(w).held() {
+			seqs = append(seqs, h.seq)
+		}
+		return seqs
+	}
+	if got := held(); !slices.Equal(got, []int64{2, 3, 4, 5, 6}) {
+		t.Errorf("held are %v, want all of the latest instant", got)
+	}
+	load("3", 30, 7)
+	load("4", 40, 8)
+	if got := held(); !slices.Equal(got, []int64{2, 3, 4, 5, 6, 7, 8}) {
+		t.Errorf("held are %v, want the latest loads and all of the instant of the oldest of them", got)
+	}
+}
+
 func TestCursorsSurviveTheirRow(t *testing.T) {
 	c := &cursor{key: "k", driven: []int64{5, -1, 1 << 40}, complete: 77, swept: 66, stale: map[holding]int64{{"refund", "policy"}: 2, {"", "gone"}: 0}, open: map[string]int64{"refund": 3, "": 1, "none": 0}}
 	var b []byte

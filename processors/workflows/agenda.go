@@ -23,6 +23,15 @@ type agenda struct {
 	barrier atomic.Uint64 // committed
 
 	limit int
+	scan  func(lower []byte, f func(key []byte) bool) error // over the deadlines in the index
+}
+
+func newAgenda(pt *partition, limit int) *agenda {
+	a := &agenda{pt: pt, horizon: deadline{at: oldest}, limit: limit}
+	a.scan = func(lower []byte, f func(key []byte) bool) error {
+		return pt.g.DB.ScanIndex(state.Workflows, pt.p.ID, lower, []byte{deadlineEntry + 1}, func(key, _ []byte) bool { return f(key) })
+	}
+	return a
 }
 
 // written is a deadline of a row that will be in the index once a barrier is committed.
@@ -34,7 +43,7 @@ type written struct {
 // push notes a deadline of a row that is part of the next transaction, or is to be in memory all the same.
 func (a *agenda) push(x deadline) {
 	if len(a.recent) >= a.many {
-		a.prune()
+		a.prune(a.barrier.Load())
 		a.many = max(1024, 2*len(a.recent)) // a backlog's transaction has tens of thousands
 	}
 	a.recent = append(a.recent, written{x, a.pt.p.Barriers()})
@@ -47,9 +56,8 @@ func (a *agenda) push(x deadline) {
 	}
 }
 
-// prune forgets what is in the index.
-func (a *agenda) prune() {
-	committed := a.barrier.Load()
+// prune forgets what is in the index since a barrier was committed.
+func (a *agenda) prune(committed uint64) {
 	kept := a.recent[:0]
 	for _, w := range a.recent {
 		if w.barrier >= committed {
@@ -83,7 +91,8 @@ func (a *agenda) advance() error {
 		lower = lower[:len(lower)-1]
 	}
 	a.all = true
-	err := a.pt.g.DB.ScanIndex(state.Workflows, a.pt.p.ID, lower, []byte{deadlineEntry + 1}, func(key, _ []byte) bool {
+	committed := a.barrier.Load() // what is committed from here on, the scan does not see
+	err := a.scan(lower, func(key []byte) bool {
 		if len(key) <= deadlineKeyLen {
 			return true
 		}
@@ -99,7 +108,7 @@ func (a *agenda) advance() error {
 	if err != nil {
 		return err
 	}
-	a.prune()
+	a.prune(committed)
 	for _, w := range a.recent {
 		if from.before(w.deadline) && (a.all || !a.horizon.before(w.deadline)) {
 			a.soon.push(w.deadline)

@@ -14,7 +14,7 @@ func TestTheAgendaHoldsWhatIsNear(t *testing.T) {
 	l := newLedger(t, "version: 1\nowners: {a: {slack: \"#a\"}}\ncontexts: {policy: {owner: a}}\nworkflows: {refund: {owner: a, bounds: {policy: {max_age: 1s}}}}\n")
 	l.pt.g.DB = l.db
 	const limit, rows = 10, 1000
-	a := &agenda{pt: l.pt, horizon: deadline{at: oldest}, limit: limit}
+	a := newAgenda(l.pt, limit)
 	most, popped := 0, map[string]event.Time{}
 	pop := func(now event.Time) {
 		for {
@@ -45,7 +45,7 @@ func TestTheAgendaHoldsWhatIsNear(t *testing.T) {
 		if i%100 == 99 && i != rows-1 { // the last ones are not in the index when they are due
 			l.commit()
 			a.committed(1)
-			a.prune()
+			a.prune(1)
 			a.committed(0)
 		}
 	}
@@ -59,5 +59,20 @@ func TestTheAgendaHoldsWhatIsNear(t *testing.T) {
 	}
 	if most > 4*limit+200 { // and what two transactions have brought
 		t.Errorf("%d of %d deadlines were in memory", most, rows)
+	}
+}
+
+// A transaction is committed while the index is read: what it brought is in neither, and is due all the same.
+func TestTheAgendaKeepsWhatAScanHasNotSeen(t *testing.T) {
+	l := newLedger(t, holdsPolicies)
+	a := newAgenda(l.pt, 10)
+	a.scan = func([]byte, func(key []byte) bool) error {
+		a.committed(1)
+		return nil
+	}
+	a.horizon = deadline{at: 50, key: "w"}
+	a.push(deadline{at: 100, key: "late"})
+	if x, ok, err := a.pop(200); err != nil || !ok || x.key != "late" {
+		t.Errorf("popped %v, %v, %v; want the deadline that the scan has not seen", x, ok, err)
 	}
 }

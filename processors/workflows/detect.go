@@ -25,7 +25,7 @@ func (pt *partition) detect(r *row, complete event.Time, settled bool) {
 	}
 	if found := w.Found(); found > complete {
 		// Whoever had the partition before had a clock that was further on: until this one is, there is nothing to be taken back.
-		if w.Look <= complete || w.Look > found {
+		if w.Look == 0 || w.Look <= complete || w.Look > found {
 			w.Look = found
 			pt.p.Rows.Touch(w.ID)
 		}
@@ -68,8 +68,9 @@ func (pt *partition) detect(r *row, complete event.Time, settled bool) {
 			pt.blocked.push(waits, deadline{at: next, key: w.ID})
 		}
 	}
-	// What a source is known to publish is not written into the rows of all that hold it: see crossings.
-	if next != w.Look && (settled || len(changed) > 0 || w.Last > complete || w.Look != 0 && w.Look <= complete) {
+	// What a source is known to publish is not written into the rows of all that hold it: see crossings. But where a source's clock is waited for,
+	// the partition's has passed the instant, and nobody else would come back to it after a restart.
+	if next != w.Look && (settled || len(changed) > 0 || w.Last > complete || w.Look != 0 && w.Look <= complete || ok && next <= complete) {
 		w.Look = next
 		pt.p.Rows.Touch(w.ID)
 	}

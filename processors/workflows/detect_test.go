@@ -15,11 +15,13 @@ func TestAClockThatIsFurtherBackTakesNothingBack(t *testing.T) {
 		what         string
 		detections   []freshness.Detection
 		before, want event.Time // the next look
+		clock        event.Time
 	}{
-		{"open", []freshness.Detection{{Kind: "policy", Key: "p", Bound: freshness.Versions, Since: 500}}, 0, 500},
-		{"closed", []freshness.Detection{{Kind: "policy", Key: "p", Bound: freshness.Versions, Since: 50, Until: 500, ClosedBy: freshness.ByDrop}}, 0, 500},
-		{"looked at sooner", []freshness.Detection{{Kind: "policy", Key: "p", Bound: freshness.Versions, Since: 500}}, 300, 300},
-		{"looked at too soon", []freshness.Detection{{Kind: "policy", Key: "p", Bound: freshness.Versions, Since: 500}}, 100, 500},
+		{"open", []freshness.Detection{{Kind: "policy", Key: "p", Bound: freshness.Versions, Since: 500}}, 0, 500, 100},
+		{"closed", []freshness.Detection{{Kind: "policy", Key: "p", Bound: freshness.Versions, Since: 50, Until: 500, ClosedBy: freshness.ByDrop}}, 0, 500, 100},
+		{"looked at sooner", []freshness.Detection{{Kind: "policy", Key: "p", Bound: freshness.Versions, Since: 500}}, 300, 300, 100},
+		{"looked at too soon", []freshness.Detection{{Kind: "policy", Key: "p", Bound: freshness.Versions, Since: 500}}, 100, 500, 100},
+		{"before the clock is known", []freshness.Detection{{Kind: "policy", Key: "p", Bound: freshness.Versions, Since: 500}}, 0, 500, oldest / 2},
 	} {
 		l := newLedger(t, holdsPolicies)
 		w := freshness.NewWorkflow("wf")
@@ -29,7 +31,7 @@ func TestAClockThatIsFurtherBackTakesNothingBack(t *testing.T) {
 		r := newRow(w)
 		r.from = 20
 		l.pt.p.Rows.Put(w.ID, r)
-		l.pt.detect(r, 100, false)
+		l.pt.detect(r, c.clock, false)
 		if !slices.Equal(w.Detections, c.detections) || w.Look != c.want || r.from != 20 {
 			t.Errorf("%s: %+v, looked at next at %d, from %d; want what there was, at %d, from 20", c.what, w.Detections, w.Look, r.from, c.want)
 		}

@@ -92,7 +92,7 @@ type partition struct {
 	counts counts
 	slab   state.Slab // of outputs
 
-	due       agenda  // what waits for the partition's own clock
+	due       *agenda // what waits for the partition's own clock
 	blocked   blocked // what waits for the clocks of sources
 	hushed    hushed
 	drive     driver
@@ -135,7 +135,7 @@ func (g *Group) Assign(ctx context.Context, p *gateway.Partition) error {
 		return err
 	}
 	pt.detector = freshness.Detector{Sources: g.View, Contracts: g.Contracts}
-	pt.due = agenda{pt: pt, horizon: deadline{at: oldest}, limit: agendaLimit}
+	pt.due = newAgenda(pt, agendaLimit)
 	pt.pace.start(pt)
 	pt.outline = newOutline(p.Rows.Committed)
 	p.Rows.OnStaged(pt.outline.staged)

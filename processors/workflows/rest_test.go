@@ -13,7 +13,7 @@ func restedLedger(t testing.TB, workflows int) (*ledger, *agenda) {
 	t.Helper()
 	l := newLedger(t, "version: 1\nowners: {a: {slack: \"#a\"}}\ncontexts: {policy: {owner: a}}\nworkflows: {refund: {owner: a, bounds: {policy: {max_age: 1s}}}}\n")
 	l.pt.g.DB = l.db
-	a := &agenda{pt: l.pt, horizon: deadline{at: oldest}, limit: agendaLimit}
+	a := newAgenda(l.pt, agendaLimit)
 	begin := event.Of(l.now)
 	for i := range workflows {
 		w := freshness.NewWorkflow(fmt.Sprintf("w%07d", i))
@@ -24,7 +24,7 @@ func restedLedger(t testing.TB, workflows int) (*ledger, *agenda) {
 		if i%10_000 == 9_999 || i == workflows-1 {
 			l.commit()
 			a.committed(uint64(i) + 1)
-			a.prune()
+			a.prune(a.barrier.Load())
 		}
 	}
 	return l, a

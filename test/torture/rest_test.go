@@ -84,7 +84,11 @@ func TestDetectionsAndBuckets(t *testing.T) {
 		if differs != "" {
 			t.Errorf("%s: %s", topic(rough), differs)
 		}
-		t.Logf("%s: %d keys", topic(rough), len(calm.last(ctx, topic(calm))))
+		keys := len(calm.last(ctx, topic(calm)))
+		if keys == 0 {
+			t.Errorf("%s has nothing: nothing was compared", topic(rough))
+		}
+		t.Logf("%s: %d keys", topic(rough), keys)
 	}
 	t.Logf("%d moves:\n%s", did.sum(), did)
 }

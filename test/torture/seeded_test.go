@@ -89,6 +89,9 @@ func seededEvents(seed uint64) [][]byte {
 	}
 	for i := range seededWorkflows {
 		id := fmt.Sprintf("s-%d", i)
+		if c.IntN(4) > 0 { // only what has begun is open, and has detections
+			c.say(id, "task.started", map[string]any{})
+		}
 		if c.IntN(4) > 0 { // what most of them have to have
 			c.say(id, "context.loaded", map[string]any{"refs": []any{c.ref("policy/p1")}})
 		}

@@ -18,6 +18,7 @@ type outline struct {
 	held map[uint64][]heldCount // by item: a version and how many entries it has
 	uses map[uint64]lastUse     // by item; others have to be looked for
 	many int                    // uses at which those that the index has are forgotten
+	gone uint64                 // uses of transactions up to it may have been forgotten
 }
 
 type heldCount struct {
@@ -113,7 +114,7 @@ func (o *outline) prune() {
 			delete(o.uses, hash)
 		}
 	}
-	o.many = max(outlineUses, 2*len(o.uses))
+	o.many, o.gone = max(outlineUses, 2*len(o.uses)), committed
 }
 
 // unused says that no workflow has used an item at an instant or later.
@@ -132,6 +133,9 @@ func (o *outline) sought(hash uint64, at event.Time, committed uint64) {
 	u, known := o.uses[hash]
 	if !known && len(o.uses) >= o.many {
 		o.prune()
+	}
+	if !known && committed < o.gone {
+		return // an entry that the search has not seen may have been forgotten meanwhile
 	}
 	if !known || u.txn <= committed {
 		u.at = at

@@ -47,6 +47,23 @@ func TestOutlineSaysWhatTheIndexSays(t *testing.T) {
 	}
 }
 
+// A use is committed and forgotten while the index is searched, and the search has not seen it: nothing is known of the item then.
+func TestOutlineForgetsDuringASearch(t *testing.T) {
+	committed := uint64(0)
+	o := newOutline(func() uint64 { return committed })
+	began := committed
+	o.used(1, 100, 1)
+	committed = 1
+	o.prune()
+	o.sought(1, 49, began)
+	if o.unused(1, 60) {
+		t.Error("an item that was used at 100 counts as unused since 60")
+	}
+	if o.sought(1, 100, committed); o.unused(1, 100) || !o.unused(1, 101) {
+		t.Error("what the next search has found does not count")
+	}
+}
+
 // outlined is a partition with an outline of its index.
 type outlined struct {
 	t      *testing.T

@@ -50,10 +50,10 @@ type Partition struct {
 	sealed    []Write
 	batch     *pebble.Batch // the sealed rows and their derived entries: what Pebble gets. The writes' values lie in it
 	scratch   []byte
-	committed func([]Write, bool) // told of every transaction, if set
-	staged    func(key []byte, set bool, txn uint64)
-	txn       uint64        // transactions sealed so far
-	done      atomic.Uint64 // of them, committed
+	committed func([]Write, bool)                    // told of every transaction, if set
+	staged    func(key []byte, set bool, txn uint64) // told of every derived entry, if set
+	txn       uint64                                 // transactions sealed so far
+	done      atomic.Uint64                          // of them, committed
 
 	live     bool
 	offset   int64

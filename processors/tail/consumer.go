@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-
 	"sync"
 	"sync/atomic"
 	"time"
@@ -246,7 +245,7 @@ func (p *partitionConsumer) Errors() <-chan *sarama.ConsumerError { return p.err
 // HighWaterMarkOffset returns the end of the log as it was last seen.
 func (p *partitionConsumer) HighWaterMarkOffset() int64 { return p.end.Load() }
 
-// What goka does not ask of a consumer of tables, it says so of.
+// goka does not ask the following of a consumer of tables.
 var errTables = errors.New("a consumer of tables reads partitions it is told, and does not pause")
 
 // Topics is not of a consumer of tables.

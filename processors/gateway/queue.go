@@ -28,6 +28,8 @@ type claimQueue struct {
 	head   int
 	eof    bool // nothing more is in the log, as far as is known: the merge does not wait for it
 	paused bool
+	lag    int64     // records behind those that were read last, about
+	read   time.Time // when they were
 }
 
 type virtual struct {
@@ -68,9 +70,11 @@ func (q *queue) send(topic string, payload any, once bool) {
 	q.wake()
 }
 
-func (q *queue) push(input int, in []In, eof bool) {
+// push takes records that were read of an input. Lag is how many more were in the log then, about.
+func (q *queue) push(input int, in []In, lag int64) {
 	q.mu.Lock()
 	c := &q.claims[input]
+	c.lag, c.read = lag, time.Now()
 	switch {
 	case c.head == len(c.in):
 		c.in, c.head = c.in[:0], 0
@@ -80,7 +84,7 @@ func (q *queue) push(input int, in []In, eof bool) {
 		c.in, c.head = c.in[:n], 0
 	}
 	c.in = append(c.in, in...)
-	c.eof = eof
+	c.eof = lag <= 0
 	q.n += len(in)
 	paused := !c.paused && len(c.in)-c.head > q.high
 	if paused {
@@ -92,6 +96,19 @@ func (q *queue) push(input int, in []In, eof bool) {
 		q.pause(input, true)
 	}
 	q.wake()
+}
+
+// coming returns how many records are in the log and not read yet, about. Inputs that have brought nothing since then are not counted: they are paused,
+// and what of them waits here counts by itself, or they wait for the end of an open transaction.
+func (q *queue) coming(since time.Time) (n int64) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for i := range q.claims {
+		if c := &q.claims[i]; c.read.After(since) {
+			n += max(0, c.lag)
+		}
+	}
+	return n
 }
 
 // waits says whether about as much of an input waits as it is paused at.

@@ -48,6 +48,17 @@ func (s *session) outstanding() (n int64) {
 	return n
 }
 
+// coming returns how many records are in the log and not delivered yet, about.
+func (s *session) coming() (n int64) {
+	since := time.Now().Add(-s.g.cfg.Interval)
+	for _, p := range s.order {
+		if p.held.Load() == nil {
+			n += p.queue.coming(since)
+		}
+	}
+	return n
+}
+
 // kicked makes the committer look.
 func (s *session) kicked() {
 	select {
@@ -234,7 +245,7 @@ func (h *handler) drain(ctx context.Context, p *Partition, input int, c sarama.C
 			<-time.After(time.Millisecond)
 		}
 		if len(in) > 0 {
-			p.queue.push(input, in, in[len(in)-1].Msg.Offset+1 >= c.HighWaterMarkOffset())
+			p.queue.push(input, in, c.HighWaterMarkOffset()-in[len(in)-1].Msg.Offset-1)
 		}
 		if !ok {
 			return
@@ -275,7 +286,8 @@ func (h *handler) Cleanup(sess sarama.ConsumerGroupSession) error {
 	return err
 }
 
-// backlog is how many batches have to wait for what is read to count as a backlog.
+// backlog is how many batches have to wait for what is read to count as a backlog: delivered or not, for a group that works as fast as it reads
+// has little delivered in the middle of one.
 const backlog = 8
 
 // commitLoop sends a transaction when all that was delivered is marked, when the interval is over, or when there is enough.
@@ -294,16 +306,16 @@ func (h *handler) commitLoop() {
 		for !stopping && !s.full(1) {
 			until := last.Add(cfg.Interval)
 			switch waiting := s.outstanding(); {
+			case waiting+s.coming() > int64(backlog*cfg.Batch):
+				until = last.Add(cfg.Backlog)
 			case waiting <= 0:
 				until = last.Add(cfg.MinGap)
-			case waiting > int64(backlog*cfg.Batch):
-				until = last.Add(cfg.Backlog)
 			}
 			wait := time.Until(until)
 			if wait <= 0 {
 				break
 			}
-			timer.Reset(wait)
+			timer.Reset(min(wait, cfg.Interval)) // nobody says that no more is coming
 			select {
 			case <-h.stop:
 				stopping = true

@@ -35,7 +35,7 @@ func (g *Gateway) connect(ctx context.Context) error {
 		kgo.ClientID(g.spec.Instance),
 		kgo.TransactionalID(g.spec.TxnID), kgo.TransactionTimeout(g.cfg.TxnTimeout),
 		kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.RequiredAcks(kgo.AllISRAcks()), kgo.ProducerLinger(0),
-		kgo.ProducerBatchCompression(kgo.NoCompression()), kgo.ProducerBatchMaxBytes(g.spec.BatchBytes), kgo.MaxBufferedRecords(1<<20),
+		kgo.ProducerBatchCompression(kgo.SnappyCompression()), kgo.ProducerBatchMaxBytes(g.spec.BatchBytes), kgo.MaxBufferedRecords(1<<20),
 		kgo.BrokerMaxWriteBytes(g.spec.BatchBytes+1<<20), // a transaction goes out in pieces, whose buffers are used again
 		kgo.MetadataMinAge(100*time.Millisecond))...)     // no delivery timeout: kgo counts it from the record's own time, and copies are old
 	if err != nil {

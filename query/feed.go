@@ -74,11 +74,21 @@ func (p Positions) behind(o Positions) bool {
 	return false
 }
 
-// hub reads the feed once for all who watch.
+// hub reads the feed once for all who watch, and not while nobody does.
 type hub struct {
+	joining sync.Mutex    // held by who asks where the feed ends
+	come    chan struct{} // somebody watches
+
 	mu       sync.Mutex
-	at       Positions // nil until the feed has been reached
+	feed     Feed      // nil while it is not run
+	at       Positions // nil while nobody watches
 	watchers map[*watcher]bool
+	turn     int    // a new one each time the last watcher has gone
+	idle     func() // ends the reading of this turn
+}
+
+func newHub() *hub {
+	return &hub{come: make(chan struct{}, 1), watchers: map[*watcher]bool{}, idle: func() {}}
 }
 
 // watcherBuffer is how many records wait for a watcher that is slow; then it is let go, and comes back with the id of the last it had.
@@ -89,48 +99,70 @@ type watcher struct {
 	said chan Said // closed when it has been too slow
 }
 
-// run reads the feed until ctx ends.
+// run reads the feed for those who watch until ctx ends.
 func (h *hub) run(ctx context.Context, s *Server, feed Feed) {
-	for ctx.Err() == nil {
-		err := h.follow(ctx, feed)
-		if ctx.Err() != nil {
-			break
-		}
-		_ = level.Warn(s.Logger).Log("msg", "what is said cannot be read for those who watch", "err", err)
+	h.open(feed)
+	defer h.open(nil)
+	for {
 		select {
 		case <-ctx.Done():
-		case <-time.After(time.Second):
+			return
+		case <-h.come:
 		}
-	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.at = nil
-	for w := range h.watchers {
-		h.drop(w)
+		for ctx.Err() == nil && h.watched() {
+			err := h.follow(ctx, feed)
+			if err == nil || ctx.Err() != nil {
+				continue
+			}
+			_ = level.Warn(s.Logger).Log("msg", "what is said cannot be read for those who watch", "err", err)
+			select {
+			case <-ctx.Done():
+			case <-time.After(time.Second):
+			}
+		}
 	}
 }
 
-func (h *hub) follow(ctx context.Context, feed Feed) error {
+// open sets the feed that is read; without one, all who watch are let go.
+func (h *hub) open(feed Feed) {
 	h.mu.Lock()
-	at := slices.Clone(h.at)
+	defer h.mu.Unlock()
+	h.feed = feed
+	if feed == nil {
+		for w := range h.watchers {
+			h.drop(w)
+		}
+	}
+}
+
+func (h *hub) watched() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.at != nil
+}
+
+// follow reads the feed from where it has been passed on until nobody watches, or it fails.
+func (h *hub) follow(ctx context.Context, feed Feed) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	h.mu.Lock()
+	h.idle = cancel
+	at, turn := slices.Clone(h.at), h.turn
 	h.mu.Unlock()
 	if at == nil {
-		var err error
-		if _, at, err = feed.Range(ctx); err != nil {
-			return err
-		}
-		h.mu.Lock()
-		h.at = slices.Clone(at)
-		h.mu.Unlock()
+		return nil
 	}
-	return feed.Follow(ctx, at, h.tell)
+	if err := feed.Follow(ctx, at, func(s Said) { h.tell(turn, s) }); ctx.Err() == nil {
+		return err
+	}
+	return nil
 }
 
 // tell passes a record on to all who watch.
-func (h *hub) tell(s Said) {
+func (h *hub) tell(turn int, s Said) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if s.Offset < h.at[s.Slot] {
+	if turn != h.turn || s.Offset < h.at[s.Slot] {
 		return
 	}
 	h.at[s.Slot] = s.Offset + 1
@@ -143,15 +175,46 @@ func (h *hub) tell(s Said) {
 	}
 }
 
-// join adds a watcher and returns the positions from which it will hear; nil if the feed has not been reached, full if there are too many.
-func (h *hub) join(w *watcher, limit int) (from Positions, full bool) {
+// reachTime is how long who comes first waits for where the feed ends.
+const reachTime = 5 * time.Second
+
+// join adds a watcher and returns the positions from which it will hear; nil if the feed cannot be reached, full if there are too many.
+func (h *hub) join(ctx context.Context, w *watcher, limit int) (from Positions, full bool) {
+	h.joining.Lock()
+	defer h.joining.Unlock()
+	if from, full = h.add(w, nil, limit); from != nil || full {
+		return from, full
+	}
+	h.mu.Lock()
+	feed := h.feed
+	h.mu.Unlock()
+	if feed == nil {
+		return nil, false
+	}
+	ctx, cancel := context.WithTimeout(ctx, reachTime)
+	defer cancel()
+	_, ends, err := feed.Range(ctx)
+	if err != nil {
+		return nil, false
+	}
+	return h.add(w, ends, limit)
+}
+
+// add adds a watcher to those that there are. If there are none, it will hear from ends on; without ends it is not added then.
+func (h *hub) add(w *watcher, ends Positions, limit int) (from Positions, full bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.at == nil || len(h.watchers) >= limit {
-		return nil, h.at != nil
-	}
-	if h.watchers == nil {
-		h.watchers = map[*watcher]bool{}
+	switch {
+	case h.feed == nil, h.at == nil && ends == nil:
+		return nil, false
+	case len(h.watchers) >= limit:
+		return nil, true
+	case h.at == nil:
+		h.at = slices.Clone(ends)
+		select {
+		case h.come <- struct{}{}:
+		default:
+		}
 	}
 	h.watchers[w] = true
 	return slices.Clone(h.at), false
@@ -165,8 +228,13 @@ func (h *hub) leave(w *watcher) {
 	}
 }
 
-// drop lets a watcher go. The hub is locked.
+// drop lets a watcher go, and the feed with the last one. The hub is locked.
 func (h *hub) drop(w *watcher) {
 	delete(h.watchers, w)
 	close(w.said)
+	if len(h.watchers) == 0 {
+		h.at = nil
+		h.turn++
+		h.idle()
+	}
 }

@@ -70,13 +70,13 @@ type Server struct {
 	compressors compressors
 
 	held  *credential.Credential // nil: HTTP without TLS
-	hub   hub
+	hub   *hub
 	shown metrics.Pace // of the checks
 }
 
 // New returns a server with the routes of the checks.
 func New(cfg Config, d Deps) (*Server, error) {
-	s := &Server{Deps: d, cfg: cfg, mux: http.NewServeMux(), anyone: auth.Anyone(cfg.Rate), waiters: make(chan struct{}, cfg.MaxWaiters)}
+	s := &Server{Deps: d, cfg: cfg, mux: http.NewServeMux(), hub: newHub(), anyone: auth.Anyone(cfg.Rate), waiters: make(chan struct{}, cfg.MaxWaiters)}
 	s.pool.New = func() any { return new(exchange) }
 	for h := range strings.SplitSeq(cfg.Hosts, ",") {
 		if h = strings.ToLower(strings.TrimSpace(h)); h != "" {

@@ -49,7 +49,7 @@ func (s *Server) serveWatch(w http.ResponseWriter, r *http.Request, c *auth.Clie
 		}
 	}
 	me := &watcher{said: make(chan Said, watcherBuffer)}
-	from, full := s.hub.join(me, s.cfg.MaxWatchers)
+	from, full := s.hub.join(r.Context(), me, s.cfg.MaxWatchers)
 	switch {
 	case full:
 		s.deny(r, c.Name, problem.TooManyWatch.Name)

@@ -20,6 +20,7 @@ type fakeFeed struct {
 	mu   sync.Mutex
 	said []Said
 	more chan struct{}
+	read atomic.Int64 // how many follow it
 }
 
 func (f *fakeFeed) Range(context.Context) (starts, ends Positions, err error) {
@@ -29,6 +30,8 @@ func (f *fakeFeed) Range(context.Context) (starts, ends Positions, err error) {
 }
 
 func (f *fakeFeed) Follow(ctx context.Context, from Positions, each func(Said)) error {
+	f.read.Add(1)
+	defer f.read.Add(-1)
 	for at := from[0]; ; {
 		f.mu.Lock()
 		if f.more == nil {
@@ -152,7 +155,7 @@ func runningServer(t *testing.T, f *fake, cfg Config) (*Server, string) {
 	t.Cleanup(func() { cancel(); <-done })
 	for deadline := time.Now().Add(time.Minute); ; {
 		s.hub.mu.Lock()
-		reached := s.hub.at != nil
+		reached := s.hub.feed != nil
 		s.hub.mu.Unlock()
 		if reached {
 			return s, listen(t, s)
@@ -160,6 +163,39 @@ func runningServer(t *testing.T, f *fake, cfg Config) (*Server, string) {
 		if time.Now().After(deadline) {
 			t.Fatal("the feed is not reached")
 		}
+	}
+}
+
+// What all instances say is much to read: nobody does while nobody watches. Who comes after that hears what is said from then on.
+func TestTheFeedIsReadWhileSomebodyWatches(t *testing.T) {
+	f := refund(t)
+	addr := running(t, f, Config{})
+	settled := func(followers int64) {
+		t.Helper()
+		for deadline := time.Now().Add(time.Minute); f.feed.read.Load() != followers; {
+			if time.Now().After(deadline) {
+				t.Fatalf("%d read the feed, not %d", f.feed.read.Load(), followers)
+			}
+		}
+	}
+	settled(0)
+	for round := range 3 {
+		f.feed.say("w", `{"n":-1}`)
+		first, stopFirst := watch(t, addr, "/v1/watch", "")
+		second, stopSecond := watch(t, addr, "/v1/watch", "")
+		settled(1)
+		stopFirst()
+		for range first {
+		}
+		f.feed.say("w", fmt.Sprintf(`{"n":%d}`, round))
+		if e := next(t, second); e.data["n"] != float64(round) {
+			t.Errorf("round %d: %+v", round, e)
+		}
+		settled(1)
+		stopSecond()
+		for range second {
+		}
+		settled(0)
 	}
 }
 

@@ -37,8 +37,9 @@ type virtual struct {
 	payload any
 }
 
-// patience bounds how long the merge waits for a claim that is behind. Merging saves work; nothing that is said rests on it.
-const patience = 50 * time.Millisecond
+// patience bounds how long the merge waits for a claim of which the log has more. Merging saves work, for the records of a workflow meet in one unit
+// and its row is written once; nothing that is said rests on it. A round of fetching all inputs of a backlog takes a few hundred milliseconds.
+const patience = 500 * time.Millisecond
 
 func newQueue(p *Partition, inputs, max, high int, pause func(int, bool)) *queue {
 	q := &queue{p: p, max: max, high: high, notify: make(chan struct{}, 1), pause: pause, claims: make([]claimQueue, inputs)}

@@ -30,6 +30,7 @@ type driver struct {
 	through  []int64               // offsets of the sources table that incoming reaches to
 	barrier  uint64                // the marker's: what was before is committed with a later one
 	waiting  bool                  // ripe waits for that
+	young    map[string]struct{}   // workflows that have begun since, while it waits: all that is said of them has seen ripe
 	reviving map[string]event.Time // lives of kinds that incoming had at the marker
 	done     []int64               // offsets that have been driven
 	revived  map[string]event.Time // lives that have been driven since they were last asked for
@@ -135,15 +136,9 @@ func (d *driver) unit(payload any) error {
 	case marker:
 		d.mu.Lock()
 		defer d.mu.Unlock()
-		d.ripe, d.incoming = d.incoming, map[itemKey]change{}
-		d.reviving = map[string]event.Time{}
-		for k, c := range d.ripe {
-			if k.key == "" && k.kind != "" {
-				d.reviving[k.kind] = c.life
-			}
-		}
-		d.through = d.pt.g.View.Offsets()
+		d.ripe, d.reviving = map[itemKey]change{}, map[string]event.Time{}
 		d.barrier, d.waiting = d.pt.p.Barriers(), true
+		d.ripen()
 	case groupFound:
 		d.pt.groups.say(m)
 	case recheck:
@@ -170,6 +165,32 @@ func (d *driver) unit(payload any) error {
 	return nil
 }
 
+// ripen takes what has come in. Whatever the partition does from here on sees it.
+func (d *driver) ripen() {
+	for k, c := range d.incoming {
+		if before, known := d.ripe[k]; known {
+			c = c.and(before)
+		}
+		d.ripe[k] = c
+		if k.key == "" && k.kind != "" {
+			d.reviving[k.kind] = c.life
+		}
+	}
+	clear(d.incoming)
+	d.through = d.pt.g.View.Offsets()
+	d.young = map[string]struct{}{}
+}
+
+// tick takes what has come in behind a marker, as long as the same transaction makes searchable what was before: in a backlog that takes seconds, and
+// another marker behind it would find all that has begun meanwhile.
+func (d *driver) tick() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.waiting && len(d.incoming) > 0 && d.pt.p.Barriers() == d.barrier {
+		d.ripen()
+	}
+}
+
 func (d *driver) finish() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -191,26 +212,26 @@ func (d *driver) committed(barrier uint64) {
 		return
 	}
 	d.waiting = false
-	ripe := d.ripe
-	d.ripe = nil
-	d.pt.pace.searches.Go(func() { d.search(ripe) })
+	ripe, young := d.ripe, d.young
+	d.ripe, d.young = nil, nil
+	d.pt.pace.searches.Go(func() { d.search(ripe, young) })
 }
 
-// search finds the workflows whose uses or detections the changes may touch and hands them to units.
-func (d *driver) search(changes map[itemKey]change) {
-	found := map[string]change{}
-	for k, c := range changes {
-		err := d.find(k, c.uses, c, found)
-		if err == nil && c.versions {
-			err = d.pt.crossings.changed(k, c.held, found)
-		}
-		if err == nil && c.cut != nil {
-			err = d.pt.crossings.cut(k, c.cut, found)
-		}
-		if err != nil {
-			_ = level.Error(d.pt.g.Logger).Log("msg", "index of workflows cannot be searched", "partition", d.pt.p.ID, "err", err)
-			return // nothing is driven, and the cursor does not move: the next owner does it again
-		}
+// begun hears of a workflow of which nothing has been said before. In a backlog most of those that a search finds have begun behind its marker.
+func (d *driver) begun(workflow string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.waiting {
+		d.young[workflow] = struct{}{}
+	}
+}
+
+// search finds the workflows that changes may touch and hands them to units.
+func (d *driver) search(changes map[itemKey]change, young map[string]struct{}) {
+	found, err := d.touched(changes, young)
+	if err != nil {
+		_ = level.Error(d.pt.g.Logger).Log("msg", "index of workflows cannot be searched", "partition", d.pt.p.ID, "err", err)
+		return // nothing is driven, and the cursor does not move: the next owner does it again
 	}
 	m := recheck{}
 	for key, c := range found {
@@ -224,6 +245,27 @@ func (d *driver) search(changes map[itemKey]change) {
 	}
 	m.last = true
 	d.pt.pace.send(m)
+}
+
+// touched finds the workflows whose uses or detections changes may touch, without the young ones, which have seen the changes.
+func (d *driver) touched(changes map[itemKey]change, young map[string]struct{}) (map[string]change, error) {
+	found := map[string]change{}
+	for k, c := range changes {
+		err := d.find(k, c.uses, c, found)
+		if err == nil && c.versions {
+			err = d.pt.crossings.changed(k, c.held, found)
+		}
+		if err == nil && c.cut != nil {
+			err = d.pt.crossings.cut(k, c.cut, found)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	for key := range young {
+		delete(found, key)
+	}
+	return found, nil
 }
 
 // findCut adds the workflows that what an item's limit has left out may concern.

@@ -14,6 +14,50 @@ import (
 	"github.com/go-kit/log"
 )
 
+// TestTheYoungHaveSeenTheChange: of what a search finds, what has begun behind the marker is not looked at again. What comes in later joins it as long
+// as the same transaction makes searchable what was before; what has begun until then counts as old.
+func TestTheYoungHaveSeenTheChange(t *testing.T) {
+	l := newLedger(t, holdsPolicies)
+	l.pt.g.DB, l.pt.g.View = l.db, sources.NewView("sources", 1, log.NewNopLogger())
+	l.pt.outline = newOutline(l.pt.p.Rows.Committed)
+	d := &l.pt.drive
+	d.pt, d.incoming = l.pt, map[itemKey]change{}
+	hear := func(key string) {
+		d.incoming[itemKey{"policy", key}] = change{uses: 5, held: never}
+	}
+	lim := freshness.DefaultLimits()
+	begin := func(id string) {
+		r := l.pt.make(id)
+		r.w.Fold(&event.Event{Type: event.ContextLoaded, ID: "l", Time: 10, Refs: []event.Ref{{Kind: "policy", Key: "p"}, {Kind: "policy", Key: "q"}}}, freshness.Position{}, &lim)
+		r.w.Fold(&event.Event{Type: event.DecisionProposed, ID: "d", Time: 10, DecisionID: "d"}, freshness.Position{}, &lim)
+	}
+	ticked := func(what string, changes, incoming int) {
+		t.Helper()
+		if d.tick(); len(d.ripe) != changes || len(d.incoming) != incoming {
+			t.Errorf("%s: %d changes are ripe and %d come in, want %d and %d", what, len(d.ripe), len(d.incoming), changes, incoming)
+		}
+	}
+	begin("before")
+	hear("p")
+	ticked("without a marker", 0, 1)
+	if err := d.unit(marker{}); err != nil {
+		t.Fatal(err)
+	}
+	begin("between")
+	ticked("nothing new", 1, 0)
+	hear("q")
+	ticked("before the transaction", 2, 0)
+	begin("behind")
+	hear("r")
+	d.barrier = d.pt.p.Barriers() + 1
+	ticked("in another transaction", 2, 1)
+	l.commit()
+	found, err := d.touched(d.ripe, d.young)
+	if got := fmt.Sprint(slices.Sorted(maps.Keys(found))); err != nil || got != "[before between]" {
+		t.Errorf("found %s, %v", got, err)
+	}
+}
+
 // TestSearch looks for the workflows that changes may touch: one for each of the versions 1 to 20 of an item, used at ten times its
 // number, one that used it by name, and one that has used nothing.
 func TestSearch(t *testing.T) {

@@ -262,6 +262,7 @@ func (pt *partition) make(id string) *row {
 	id = strings.Clone(id)
 	r := newRow(freshness.NewWorkflow(id))
 	pt.p.Rows.Put(id, r)
+	pt.drive.begun(id)
 	return r
 }
 

@@ -55,6 +55,7 @@ func (pt *partition) tick() error {
 	if err := pt.hushed.run(pt.g.View, run); err != nil {
 		return err
 	}
+	pt.drive.tick()
 	pt.crossings.tick(complete)
 	pt.groups.tick()
 	pt.relabel()

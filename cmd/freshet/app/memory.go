@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// limitMemory sets the soft limit of the heap, which it returns, and lets garbage grow to twice what lives before it is collected: the limit,
+// limitMemory sets the soft limit of the heap, which it returns, and lets garbage grow to four times what lives before it is collected: the limit,
 // not the garbage collector's pace, is what keeps memory bounded.
 func limitMemory(flag string) (int64, error) {
 	switch {
@@ -28,7 +28,7 @@ func limitMemory(flag string) (int64, error) {
 		}
 	}
 	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(200)
+		debug.SetGCPercent(400)
 	}
 	return debug.SetMemoryLimit(-1), nil
 }

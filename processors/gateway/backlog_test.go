@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/freshet-io/freshet/state"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
@@ -32,7 +33,41 @@ func TestABacklogIsABacklogWhileLittleOfItIsDelivered(t *testing.T) {
 	for p := range int32(partitions) {
 		first += int(binary.BigEndian.Uint64(logOf(t, addr, table, p, kgo.ReadCommitted())[0].Value))
 	}
-	if least := partitions*n - 2*backlog*1024; first < least {
+	if least := partitions*n - 2*backlogBatches*1024; first < least {
 		t.Errorf("the first transaction has %d records of %d, not %d", first, partitions*n, least)
 	}
+}
+
+// TestWhatIsDueTakesTurns: a message that is paced comes at once while its partition has few rows in the next transaction, or a backlog is read; else it
+// waits until that transaction has been cut.
+func TestWhatIsDueTakesTurns(t *testing.T) {
+	rows := memory(t).NewPartition(state.Workflows, 0, countSchema{}, 100)
+	if err := rows.MarkRecovered(); err != nil {
+		t.Fatal(err)
+	}
+	p := &Partition{Rows: rows, s: &session{g: &Gateway{cfg: Config{Batch: 1}}}}
+	p.s.order = []*Partition{p}
+	p.queue = newQueue(p, 1, 1, 1, nil)
+	queued := func(what string, want int) {
+		t.Helper()
+		if got := len(p.queue.virtual); got != want {
+			t.Errorf("%s: %d messages, want %d", what, got, want)
+		}
+		p.queue.virtual = nil
+		p.outstanding.Store(0)
+	}
+	p.SendPaced("~clock", 1)
+	queued("no row", 1)
+	rows.Put("k", &count{"k", 1})
+	p.SendPaced("~clock", 2)
+	queued("few rows", 1)
+	p.SendPaced("~clock", 1)
+	queued("many rows", 0)
+	p.cut()
+	queued("the transaction has been cut", 1)
+	p.cut()
+	queued("nothing was paced", 0)
+	p.outstanding.Store(backlogBatches + 1)
+	p.SendPaced("~clock", 1)
+	queued("a backlog", 1)
 }

@@ -68,6 +68,7 @@ func (s *session) take(p *Partition) (t taken, err error) {
 		p.Rows.Evict()
 	}
 	p.counted = 0
+	p.cut()
 	return t, nil
 }
 

@@ -58,9 +58,10 @@ type Partition struct {
 	newest   []int64 // per input: greatest record time applied
 	marked   []bool  // per input: next has moved since the last barrier
 	units    chan *Unit
-	counted  int // records since it was taken last
-	sized    int // of them, in session.size
-	weighed  int // bytes of it that are in session.bytes
+	counted  int    // records since it was taken last
+	sized    int    // of them, in session.size
+	weighed  int    // bytes of it that are in session.bytes
+	paced    string // topic of a virtual message that waits for the next barrier, "" for none
 
 	committed []atomic.Int64 // per input: position that is committed, -1 before it is claimed
 }
@@ -95,6 +96,25 @@ func (p *Partition) Position(input int) int64 { return p.next[input] }
 // Send queues a virtual message: it will run as a unit of this partition. A message whose topic and key are queued already is not
 // queued again if once is set.
 func (p *Partition) Send(topic string, payload any, once bool) { p.queue.send(topic, payload, once) }
+
+// SendPaced queues a virtual message without payload, unless it is queued already: at once while a backlog is read or fewer than so many rows wait for
+// the next transaction, else as soon as that has been cut. So what is due in great numbers goes in transactions that input does not wait for long. It
+// belongs to the partition's units.
+func (p *Partition) SendPaced(topic string, rows int) {
+	if p.Rows.Dirty() >= rows && !p.s.backlog() {
+		p.paced = topic
+		return
+	}
+	p.Send(topic, nil, true)
+}
+
+// cut is called once the barrier has taken what the partition has.
+func (p *Partition) cut() {
+	if topic := p.paced; topic != "" {
+		p.paced = ""
+		p.Send(topic, nil, true)
+	}
+}
 
 // begin takes the lock at the start of a unit; the units of one batch share it. It returns false if the session has ended instead: then the
 // unit comes again.

@@ -59,6 +59,11 @@ func (s *session) coming() (n int64) {
 	return n
 }
 
+// backlog says whether what is to be read is a backlog.
+func (s *session) backlog() bool {
+	return s.outstanding()+s.coming() > int64(backlogBatches*s.g.cfg.Batch)
+}
+
 // kicked makes the committer look.
 func (s *session) kicked() {
 	select {
@@ -286,9 +291,9 @@ func (h *handler) Cleanup(sess sarama.ConsumerGroupSession) error {
 	return err
 }
 
-// backlog is how many batches have to wait for what is read to count as a backlog: delivered or not, for a group that works as fast as it reads
+// backlogBatches is how many batches have to wait for what is read to count as a backlog: delivered or not, for a group that works as fast as it reads
 // has little delivered in the middle of one.
-const backlog = 8
+const backlogBatches = 8
 
 // commitLoop sends a transaction when all that was delivered is marked, when the interval is over, or when there is enough.
 func (h *handler) commitLoop() {
@@ -305,10 +310,10 @@ func (h *handler) commitLoop() {
 		}
 		for !stopping && !s.full(1) {
 			until := last.Add(cfg.Interval)
-			switch waiting := s.outstanding(); {
-			case waiting+s.coming() > int64(backlog*cfg.Batch):
+			switch {
+			case s.backlog():
 				until = last.Add(cfg.Backlog)
-			case waiting <= 0:
+			case s.outstanding() <= 0:
 				until = last.Add(cfg.MinGap)
 			}
 			wait := time.Until(until)

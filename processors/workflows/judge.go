@@ -7,8 +7,9 @@ import (
 	"github.com/freshet-io/freshet/topology"
 )
 
-// tickUnit bounds how many due workflows one unit judges, so that input and the barrier wait no longer than for a batch.
-const tickUnit = 512
+// tickUnit bounds how many due workflows one unit judges, and about how many of a partition a transaction has while input is live, so that input and
+// the barrier wait no longer than for a batch.
+const tickUnit = 384
 
 // tick judges what the clocks have passed.
 func (pt *partition) tick() error {
@@ -64,7 +65,7 @@ func (pt *partition) tick() error {
 		return err
 	}
 	if budget == 0 || more {
-		pt.p.Send(topology.ClockInput, nil, true)
+		pt.p.SendPaced(topology.ClockInput, tickUnit)
 	}
 	return nil
 }

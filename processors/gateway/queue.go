@@ -26,7 +26,7 @@ type queue struct {
 type claimQueue struct {
 	in     []In
 	head   int
-	eof    bool // nothing more is in the log, as far as is known: the merge does not wait for it
+	eof    bool // less than a batch is left in the log, as far as is known, and that may be markers: the merge does not wait for it
 	paused bool
 	lag    int64     // records behind those that were read last, about
 	read   time.Time // when they were
@@ -85,7 +85,7 @@ func (q *queue) push(input int, in []In, lag int64) {
 		c.in, c.head = c.in[:n], 0
 	}
 	c.in = append(c.in, in...)
-	c.eof = lag <= 0
+	c.eof = lag < int64(q.max)
 	q.n += len(in)
 	paused := !c.paused && len(c.in)-c.head > q.high
 	if paused {

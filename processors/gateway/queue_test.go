@@ -23,7 +23,7 @@ func TestAnInputThatHasMoreIsWaitedFor(t *testing.T) {
 			return in
 		}
 		p := &Partition{units: make(chan *Unit, 100)}
-		q := newQueue(p, 2, 1024, 4096, func(int, bool) {})
+		q := newQueue(p, 2, 2, 4096, func(int, bool) {})
 		out := make(chan *sarama.ConsumerMessage, 100)
 		done := make(chan struct{})
 		go func() { q.run(ctx, []string{"a", "b"}, out); close(done) }()
@@ -47,14 +47,14 @@ func TestAnInputThatHasMoreIsWaitedFor(t *testing.T) {
 		q.push(0, records(0, 0, 3), 7)
 		q.push(1, records(1, 0, 10), 0)
 		passed("what can be merged", 5, 0)
-		go func() {
-			time.Sleep(patience / 2)
-			q.push(0, records(0, 3, 3), 4)
-		}()
+		time.AfterFunc(patience/2, func() { q.push(0, records(0, 3, 3), 4) })
 		passed("what was waited for", 6, patience/2)
 		passed("what it is not waited for any more", 5, patience)
 		q.push(1, records(1, 10, 1), 0)
 		passed("while it brings nothing", 1, 0)
+		q.push(0, records(0, 6, 1), 1) // the marker of a transaction
+		q.push(1, records(1, 11, 2), 0)
+		passed("while there is less than a batch", 3, 0)
 		cancel()
 		<-done
 	})

@@ -3,6 +3,7 @@ package edges
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"strings"
 	"testing"
 	"time"
@@ -26,7 +27,7 @@ func TestDeadLettersRefused(t *testing.T) {
 	at := time.Now().Add(-time.Hour)
 	workflow := k.named("w", 0)
 	poison := k.proposed(workflow, "poison", at)
-	poison.Value = make([]byte, 5000)
+	poison.Value = noise(5000)
 	k.Produce(ctx, k.updated("policy/p", 1, at), k.loaded(workflow, at, ref("policy", "p", 1)), poison, k.proposed(workflow, "d", at.Add(time.Second)))
 	k.Until(ctx, func() string {
 		if err := k.App.Ready(); err == nil || !strings.Contains(err.Error(), group+"/0 is held back") {
@@ -113,7 +114,7 @@ func TestDeadLettersRefusedOverARestart(t *testing.T) {
 	at := time.Now().Add(-time.Hour)
 	workflow := k.named("w", 2)
 	poison := k.proposed(workflow, "poison", at)
-	poison.Value = make([]byte, 5000)
+	poison.Value = noise(5000)
 	k.Produce(ctx, k.updated("policy/p", 1, at), poison)
 	k.Until(ctx, func() string {
 		if err := k.App.Ready(); err == nil || !strings.Contains(err.Error(), group+"/2 is held back") {
@@ -129,6 +130,13 @@ func TestDeadLettersRefusedOverARestart(t *testing.T) {
 	if letters := k.ReadAll(ctx, k.Name("freshet.dead-letter")); len(letters) != 1 || !same(letters[0].Value, poison.Value) {
 		t.Fatalf("%d letters; want the one that was refused", len(letters))
 	}
+}
+
+// noise is bytes that compression makes no smaller.
+func noise(n int) []byte {
+	b := make([]byte, n)
+	_, _ = rand.NewChaCha8([32]byte{}).Read(b)
+	return b
 }
 
 // limitLetters sets what the dead-letter topic takes.

@@ -5,6 +5,7 @@ package kafka_test
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -62,16 +63,18 @@ func TestEngineWithExactlyItsACLs(t *testing.T) {
 			const golden = "../../testdata/golden/adversarial-1."
 			prefix := strings.NewReplacer(" ", "-").Replace(way.name) + "."
 			e := harness.New(t, harness.Options{
-				Contract: withObjective(t, golden+"contracts.yaml"), Partitions: 4, Prefix: prefix, Brokers: strings.Join(way.addrs, ","), Access: way.engine, Own: way.own,
+				Contract: withObjective(t, golden+"contracts.yaml"), Partitions: 4, Prefix: prefix, Brokers: strings.Join(way.addrs, ","), Access: way.engine, Own: way.own, HTTP: true,
 			})
 			acls := e.Graph().ACLs(func(string) string { return way.principal })
 			grant(ctx, t, e, acls)
 			e.Start(ctx)
+			watched := watch(ctx, t, e)
 			lines := testfile.Lines(t, golden+"events.ndjson.gz")
 			e.Load(ctx, lines)
 			e.Produce(ctx, elsewhere(e.Records(ctx, lines))...)
 			e.Produce(ctx, &kgo.Record{Topic: e.Name("workflow.tool"), Value: []byte("no event")})
 			e.AwaitNow(ctx)
+			watched()
 			e.Stop()
 			e.LoseRows() // they are restored
 			e.Start(ctx)
@@ -87,6 +90,27 @@ func TestEngineWithExactlyItsACLs(t *testing.T) {
 		if nobody && !strings.HasSuffix(entry, " Describe") && !t.Failed() {
 			t.Errorf("nobody has asked for %s", entry)
 		}
+	}
+}
+
+// watch has the engine read what all instances say, until the returned function is called.
+func watch(ctx context.Context, t *testing.T, e *harness.Engine) (stop func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(ctx)
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+e.App.HTTPAddr()+"/v1/watch", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if resp.StatusCode != http.StatusOK {
+		t.Fatalf("watching: %s", resp.Status)
+	}
+	return func() {
+		cancel()
+		_ = resp.Body.Close()
 	}
 }
 

@@ -175,11 +175,13 @@ func (h *hub) tell(turn int, s Said) {
 	}
 }
 
-// reachTime is how long who comes first waits for where the feed ends.
+// reachTime is how long who comes waits for where the feed ends.
 const reachTime = 5 * time.Second
 
 // join adds a watcher and returns the positions from which it will hear; nil if the feed cannot be reached, full if there are too many.
 func (h *hub) join(ctx context.Context, w *watcher, limit int) (from Positions, full bool) {
+	ctx, cancel := context.WithTimeout(ctx, reachTime) // those who wait for their turn wait no longer than the first
+	defer cancel()
 	h.joining.Lock()
 	defer h.joining.Unlock()
 	if from, full = h.add(w, nil, limit); from != nil || full {
@@ -191,8 +193,6 @@ func (h *hub) join(ctx context.Context, w *watcher, limit int) (from Positions, 
 	if feed == nil {
 		return nil, false
 	}
-	ctx, cancel := context.WithTimeout(ctx, reachTime)
-	defer cancel()
 	_, ends, err := feed.Range(ctx)
 	if err != nil {
 		return nil, false
